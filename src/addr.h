@@ -1,0 +1,59 @@
+/*
+ * addr: one address of a client or a listener, compact and comparable.
+ *
+ * An IPv4 address that arrives mapped into IPv6 (::ffff:192.0.2.1) is stored as the IPv4 address it
+ * is, so that rules, counts and log lines know one form only. A client on a unix socket has no
+ * address; it is known by the process and user it connected as.
+ */
+#ifndef CHATD_ADDR_H
+#define CHATD_ADDR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct addr {
+	sa_family_t family; /* AF_INET, AF_INET6 or AF_UNIX */
+	uint16_t port;      /* host byte order */
+	union {
+		uint8_t ip[16]; /* network byte order; IPv4 takes the first 4 */
+		struct {
+			int pid, uid;
+		} peer;
+	};
+	uint32_t scope; /* IPv6: the interface of a link-local address */
+};
+
+/* Where a listener listens: path, unless it is empty, else addr. */
+struct endpoint {
+	struct addr addr;
+	bool v6only;    /* "::" that leaves IPv4 to an endpoint of its own */
+	char path[108]; /* sun_path of unix(7) */
+};
+
+/* Room for any text of addr_format: "[", address, "%", scope, "]:", port. */
+#define ADDR_TEXT 80
+
+/* "127.0.0.1:53412", "[::1]:53412", "unix(pid 4242, uid 1000)". Returns text. */
+const char *addr_format(const struct addr *addr, char text[ADDR_TEXT]);
+
+/* Bytes of the IP address: 4 or 16. */
+int addr_size(const struct addr *addr);
+/* Whether both are one host, whatever the port. Never true for unix sockets. */
+bool addr_same_host(const struct addr *a, const struct addr *b);
+
+/* Reads a numeric IPv4 or IPv6 address. Returns 0 or -1. */
+int addr_parse(struct addr *addr, const char *text);
+/* Reads "host:port", "[v6]:port", or an address alone, which gets port. Returns 0 or -1. */
+int addr_parse_port(struct addr *addr, const char *text, uint16_t port);
+
+/* sd is the connection, asked for the peer of a unix socket. */
+void addr_from_peer(struct addr *addr, const struct sockaddr_storage *sa, int sd);
+socklen_t addr_to_sockaddr(const struct addr *addr, struct sockaddr_storage *sa);
+
+/* The path, or the address and port. Returns text, or the path itself. */
+const char *endpoint_format(const struct endpoint *endpoint, char text[ADDR_TEXT]);
+bool endpoint_same(const struct endpoint *a, const struct endpoint *b);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * clock: the time that deadlines are made of.
+ *
+ * Microseconds of CLOCK_MONOTONIC: never set back, comparable with what systemd's
+ * RELOADING=1 wants as MONOTONIC_USEC.
+ */
+#ifndef CHATD_CLOCK_H
+#define CHATD_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_SECOND INT64_C(1000000)
+#define CLOCK_NEVER  INT64_MAX /* the deadline of what is not due at all */
+
+int64_t clock_now(void);
+
+#endif

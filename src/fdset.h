@@ -1,0 +1,44 @@
+/*
+ * fdset: a set of descriptors of any size, laid out as select reads it.
+ *
+ * FD_SET ends at 1024 descriptors, and aborts there under _FORTIFY_SOURCE. The kernel takes
+ * sets of any length, so these few lines of bit arithmetic do the same without the end:
+ * howmany(maxfd + 1, NFDBITS) words, a word being the fd_mask of <sys/select.h>.
+ *
+ * A set owns its words. Only fdset_reserve allocates; everything else wants the room to be there.
+ */
+#ifndef CHATD_FDSET_H
+#define CHATD_FDSET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/select.h>
+
+struct fdset {
+	unsigned long *bits;
+	size_t words; /* room, in words of NFDBITS */
+	int last;     /* highest member, -1 when empty */
+};
+
+#define FDSET_EMPTY ((struct fdset){.last = -1})
+
+/* Makes room for descriptors up to fd. Returns 0, or -1 with the set unchanged. */
+int fdset_reserve(struct fdset *set, int fd);
+void fdset_free(struct fdset *set);
+
+void fdset_add(struct fdset *set, int fd);
+void fdset_remove(struct fdset *set, int fd);
+bool fdset_has(const struct fdset *set, int fd);
+void fdset_clear(struct fdset *set);
+
+/* Adds every member of other; the set must have room up to other->last. */
+void fdset_join(struct fdset *set, const struct fdset *other);
+
+/* The lowest member that is not below fd, or -1. */
+int fdset_next(const struct fdset *set, int fd);
+
+/* Visits the members in ascending order. The body may remove the member it is at. */
+#define FDSET_FOREACH(fd, set) \
+	for (int fd = fdset_next((set), 0); fd >= 0; fd = fdset_next((set), fd + 1))
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * line: bytes to lines.
+ *
+ * TCP cuts and joins as it likes. line_cut tells how much of what came in is whole lines; the piece
+ * that is left waits in a struct line until the rest comes. A line ends with '\n', which counts for
+ * its length; a '\r' before it is a byte like any other.
+ */
+#ifndef CHATD_LINE_H
+#define CHATD_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* An unfinished line. Owns its data. */
+struct line {
+	char *data;
+	uint32_t len, size;
+};
+
+/* Makes room for a line of max bytes. Returns 0, or -1 with the line unchanged. */
+int line_reserve(struct line *line, size_t max);
+/* Adds len bytes; the room is there. */
+void line_append(struct line *line, const char *data, size_t len);
+void line_free(struct line *line);
+
+struct line_cut {
+	size_t whole;  /* bytes of whole lines at the front */
+	bool too_long; /* the line after them cannot end within the limit any more */
+};
+
+/*
+ * Cuts the len bytes at data, before which an unfinished line of held bytes was received.
+ * No line has more than max bytes, its end included.
+ */
+struct line_cut line_cut(const char *data, size_t len, size_t held, size_t max);
+
+/* How many lines end in these bytes. */
+uint64_t line_count(const char *data, size_t len);
+
+/*
+ * Replaces with '?' each byte that could drive a terminal: control characters other than tab, CR
+ * and LF, the C1 controls U+0080 to U+009F, and what is no valid UTF-8 (RFC 3629). data is whole
+ * lines.
+ */
+void line_sanitize(char *data, size_t len);
+
+#endif

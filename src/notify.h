@@ -1,0 +1,39 @@
+/*
+ * notify: what the service manager is told over $NOTIFY_SOCKET, see sd_notify(3).
+ *
+ * sd_notify opens a socket for each message and waits where the manager does not read. Here one
+ * socket is opened at the start and never waited for, so a hung manager does not hold up the chat,
+ * and WATCHDOG=1 goes out when descriptors have run out. Its descriptor lies above those of the
+ * clients. Without $NOTIFY_SOCKET all of this does nothing.
+ */
+#ifndef CHATD_NOTIFY_H
+#define CHATD_NOTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct notify {
+	int fd;           /* -1: nobody is to be told */
+	int64_t watchdog; /* microseconds between two WATCHDOG=1, or 0 */
+	int64_t alive;    /* when the next one is due */
+	int64_t status;   /* when STATUS= may be sent again */
+	bool owes_ready;  /* READY=1 found no room */
+	uint32_t clients; /* as in the last STATUS= */
+	uint64_t lines;
+};
+
+/* highest: the largest descriptor number that may be used. */
+void notify_open(struct notify *notify, int highest);
+void notify_close(struct notify *notify);
+
+void notify_ready(struct notify *notify);
+void notify_reloading(struct notify *notify, int64_t now);
+void notify_stopping(struct notify *notify);
+
+/*
+ * After each pass: sends WATCHDOG=1 at half of the watchdog's time, and STATUS= when it has
+ * changed, at most once a second. Returns when it wants to be called again, or CLOCK_NEVER.
+ */
+int64_t notify_pass(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines);
+
+#endif

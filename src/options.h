@@ -1,0 +1,25 @@
+/*
+ * options: the command line.
+ */
+#ifndef CHATD_OPTIONS_H
+#define CHATD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+	const char *file; /* NULL: built-in defaults */
+	uint16_t port;    /* 0: the file's */
+	bool check;       /* -t */
+};
+
+/* Returns 0, or the exit status when there is nothing more to do: 0 is never one, see below. */
+enum options_outcome {
+	OPTIONS_SERVE, /* go on */
+	OPTIONS_DONE,  /* -h or -V was answered */
+	OPTIONS_BAD,   /* a message was written to standard error */
+};
+
+enum options_outcome options_parse(struct options *options, int argc, char **argv);
+
+#endif

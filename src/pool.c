@@ -1,0 +1,388 @@
+#include "pool.h"
+
+#include <bsd/stdlib.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/param.h>
+
+#include "clock.h"
+#include "log.h"
+#include "trace.h"
+
+#define READ_ROOM     65536 /* bytes of one recv: more did not make it faster */
+#define READ_ROOM_MIN 512   /* and with very many readers no less */
+#define REFUSALS_MAX  8     /* in a row, until the pool rests */
+
+void
+pool_init(struct pool *pool, const struct config *config)
+{
+	*pool = (struct pool){
+	    .config = config,
+	    .members = FDSET_EMPTY,
+	    .writers = FDSET_EMPTY,
+	    .heard = TAILQ_HEAD_INITIALIZER(pool->heard),
+	    .gone = TAILQ_HEAD_INITIALIZER(pool->gone),
+	};
+}
+
+int
+pool_reserve(struct pool *pool, int sd)
+{
+	if (sd >= pool->size) {
+		int size = MAX(64, MAX(sd + 1, pool->size * 2));
+		struct conn **conns =
+		    recallocarray(pool->conns, (size_t)pool->size, (size_t)size, sizeof(*conns));
+
+		if (conns == NULL)
+			return -1;
+		pool->conns = conns;
+		pool->size = size;
+	}
+	if (fdset_reserve(&pool->members, sd) < 0)
+		return -1;
+	return fdset_reserve(&pool->writers, sd);
+}
+
+int
+pool_add(struct pool *pool, int sd, const struct addr *addr, int64_t now)
+{
+	struct conn *conn = conn_new(sd, addr, now);
+	char text[ADDR_TEXT];
+
+	if (conn == NULL)
+		return -1;
+	pool->conns[sd] = conn;
+	fdset_add(&pool->members, sd);
+	TAILQ_INSERT_TAIL(&pool->heard, conn, entry);
+	pool->count++;
+	if (pool->config->log_connections)
+		log_info("%s connected as sd %d", addr_format(addr, text), sd);
+	return 0;
+}
+
+uint32_t
+pool_count_host(const struct pool *pool, const struct addr *addr)
+{
+	uint32_t count = 0;
+
+	FDSET_FOREACH (sd, &pool->members)
+		count += addr_same_host(&pool->conns[sd]->addr, addr);
+	return count;
+}
+
+static void
+calm(struct pool *pool, struct conn *conn)
+{
+	if (conn->over) {
+		conn->over = false;
+		pool->over--;
+	}
+}
+
+static void
+pool_remove(struct pool *pool, struct conn *conn, const char *reason)
+{
+	char text[ADDR_TEXT];
+
+	trace_removing(conn->fd);
+	if (pool->config->log_connections)
+		log_info("%s disconnected from sd %d: %s", addr_format(&conn->addr, text), conn->fd,
+		    reason);
+	calm(pool, conn);
+	fdset_remove(&pool->members, conn->fd);
+	fdset_remove(&pool->writers, conn->fd);
+	pool->conns[conn->fd] = NULL;
+	pool->count--;
+	TAILQ_REMOVE(&pool->heard, conn, entry);
+	TAILQ_INSERT_TAIL(&pool->gone, conn, entry);
+}
+
+/*
+ * Removes a client that broke a rule: tells it why as its last line, and the log, which gets the
+ * reason as it stands in the line, without "chatd: ".
+ */
+static void
+pool_dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *reason)
+{
+	char line[128], text[ADDR_TEXT];
+	int len = snprintf(line, sizeof(line), "chatd: %s\n", reason);
+	struct msg msg;
+	size_t taken;
+
+	if (queue_reserve(&conn->queue)) {
+		msg = msg_new(&pool->arena, line, (size_t)len);
+		if (msg.buf != NULL)
+			queue_push(&conn->queue, &msg);
+		conn_write(conn, &taken);
+	}
+	log_limited(LOG_REMOVED, now, "%s removed: %s", addr_format(&conn->addr, text), reason);
+	pool_remove(pool, conn, reason);
+}
+
+void
+pool_free(struct pool *pool, const char *reason)
+{
+	FDSET_FOREACH (sd, &pool->members)
+		pool_remove(pool, pool->conns[sd], reason);
+	pool_reap(pool);
+	arena_free(&pool->arena);
+	line_free(&pool->spare);
+	fdset_free(&pool->members);
+	fdset_free(&pool->writers);
+	free(pool->conns);
+}
+
+static void
+broadcast(struct pool *pool, const struct conn *origin, const struct msg *msg)
+{
+	FDSET_FOREACH (sd, &pool->members) {
+		struct conn *conn = pool->conns[sd];
+
+		if (conn == origin)
+			continue;
+		if (!queue_push(&conn->queue, msg))
+			pool->starved = true;
+		fdset_add(&pool->writers, sd);
+	}
+}
+
+static void
+deliver(struct pool *pool, struct conn *origin, const struct msg *msg, int64_t now)
+{
+	pool->lines += line_count(msg_data(msg), msg->len);
+	if (pool->config->sanitize)
+		line_sanitize(msg_data(msg), msg->len);
+	broadcast(pool, origin, msg);
+	origin->heard = now;
+	TAILQ_REMOVE(&pool->heard, origin, entry);
+	TAILQ_INSERT_TAIL(&pool->heard, origin, entry);
+}
+
+bool
+pool_ready(struct pool *pool)
+{
+	if (pool->over > 0 || pool->refused)
+		return false;
+	if (!pool->starved)
+		return true;
+	FDSET_FOREACH (sd, &pool->writers)
+		if (!queue_reserve(&pool->conns[sd]->queue))
+			return false;
+	pool->starved = false;
+	return true;
+}
+
+size_t
+pool_room(const struct pool *pool, uint32_t count)
+{
+	size_t share = count > 0 ? pool->config->limits.queue / count : READ_ROOM;
+
+	return MAX(READ_ROOM_MIN, MIN(READ_ROOM, share));
+}
+
+/* Reserves all that receiving room bytes and delivering them can need. Returns the room, or 0. */
+static size_t
+reserve(struct pool *pool, struct conn *conn, size_t room)
+{
+	size_t max = pool->config->limits.line, held = conn->line.len;
+
+	if (line_reserve(&pool->spare, max) < 0 ||
+	    (conn->line.data != NULL && line_reserve(&conn->line, max) < 0))
+		return 0;
+	room = arena_reserve(&pool->arena, held + 1, held + room);
+	return room == 0 ? 0 : room - held;
+}
+
+/* Counts refusals that come in spite of select. Real ones mean that the kernel lacks memory. */
+static void
+count_refusal(struct pool *pool, struct conn *conn)
+{
+	if (++conn->refusals >= REFUSALS_MAX) {
+		conn->refusals = 0;
+		pool->refused = true;
+	}
+}
+
+/* What waits for a client that closed is offered to it once more. */
+static void
+part(struct pool *pool, struct conn *conn)
+{
+	size_t taken;
+
+	conn_write(conn, &taken);
+	pool_remove(pool, conn, "closed by the client");
+}
+
+void
+pool_read(struct pool *pool, int sd, size_t room, int64_t now)
+{
+	struct conn *conn = pool->conns[sd];
+	size_t max = pool->config->limits.line;
+	struct reception got;
+	enum conn_outcome outcome;
+	char reason[64];
+	int error;
+
+	if (pool->starved || (room = reserve(pool, conn, room)) == 0) {
+		pool->starved = true;
+		return;
+	}
+	trace_readable(sd);
+	outcome = conn_read(conn, &pool->arena, &pool->spare, room, max, &got);
+	error = errno;
+	if (got.bytes > 0) {
+		conn->refusals = 0;
+		trace_received(got.bytes, sd);
+	}
+	if (got.msg.buf != NULL)
+		deliver(pool, conn, &got.msg, now);
+	switch (outcome) {
+	case CONN_DONE:
+		break;
+	case CONN_AGAIN:
+		count_refusal(pool, conn);
+		break;
+	case CONN_CLOSED:
+		trace_closed(sd);
+		part(pool, conn);
+		break;
+	case CONN_TOO_LONG:
+		snprintf(reason, sizeof(reason), "line too long, at most %zu bytes", max);
+		pool_dismiss(pool, conn, now, reason);
+		break;
+	case CONN_FAILED:
+		pool_remove(pool, conn, strerror(error));
+		break;
+	}
+}
+
+void
+pool_write(struct pool *pool, int sd, int64_t now)
+{
+	struct conn *conn = pool->conns[sd];
+	size_t taken;
+	enum conn_outcome outcome = conn_write(conn, &taken);
+
+	if (outcome == CONN_FAILED) {
+		pool_remove(pool, conn, strerror(errno));
+		return;
+	}
+	if (taken > 0) {
+		conn->refusals = 0;
+		conn->stalled = now;
+	} else {
+		count_refusal(pool, conn);
+	}
+	if (outcome == CONN_DONE)
+		fdset_remove(&pool->writers, sd);
+	if (conn->over &&
+	    queue_lag(&conn->queue, pool->arena.position) <= pool->config->limits.queue / 2)
+		calm(pool, conn);
+}
+
+void
+pool_check(struct pool *pool, int64_t now)
+{
+	FDSET_FOREACH (sd, &pool->writers) {
+		struct conn *conn = pool->conns[sd];
+		uint64_t lag = queue_lag(&conn->queue, pool->arena.position);
+
+		if (lag > pool->config->limits.queue && !conn->over) {
+			conn->over = true;
+			conn->stalled = now;
+			pool->over++;
+		}
+	}
+	pool->held = pool->over > 0;
+}
+
+void
+pool_recheck(struct pool *pool, int64_t now)
+{
+	FDSET_FOREACH (sd, &pool->members) {
+		struct conn *conn = pool->conns[sd];
+
+		if (!access_allows(pool->config->access, &conn->addr))
+			pool_dismiss(pool, conn, now, "your address is not allowed");
+	}
+}
+
+/* The deadline of a limit that counts from since. */
+static int64_t
+deadline(int64_t since, uint32_t seconds)
+{
+	return since + seconds * CLOCK_SECOND;
+}
+
+static int64_t
+expire_stalled(struct pool *pool, int64_t now)
+{
+	int64_t next = CLOCK_NEVER;
+	char text[ADDR_TEXT], reason[64];
+
+	if (pool->over == 0)
+		return next;
+	snprintf(reason, sizeof(reason), "took nothing for %u seconds", pool->config->limits.stall);
+	FDSET_FOREACH (sd, &pool->writers) {
+		struct conn *conn = pool->conns[sd];
+		int64_t due = deadline(conn->stalled, pool->config->limits.stall);
+
+		if (!conn->over)
+			continue;
+		if (now < due) {
+			next = MIN(next, due);
+			continue;
+		}
+		log_limited(
+		    LOG_REMOVED, now, "%s removed: %s", addr_format(&conn->addr, text), reason);
+		pool_remove(pool, conn, reason);
+	}
+	return next;
+}
+
+static int64_t
+expire_idle(struct pool *pool, int64_t now)
+{
+	uint32_t idle = pool->config->limits.idle;
+	struct conn *conn;
+	char reason[64];
+
+	if (idle == 0 || pool->over > 0)
+		return CLOCK_NEVER;
+	while ((conn = TAILQ_FIRST(&pool->heard)) != NULL) {
+		int64_t due = deadline(MAX(conn->heard, pool->resumed), idle);
+
+		if (now < due)
+			return due;
+		snprintf(reason, sizeof(reason), "idle for %u seconds", idle);
+		pool_dismiss(pool, conn, now, reason);
+	}
+	return CLOCK_NEVER;
+}
+
+int64_t
+pool_expire(struct pool *pool, int64_t now)
+{
+	int64_t stalled = expire_stalled(pool, now);
+
+	/* A held pool hears nobody, so nobody is idle before it has resumed. */
+	if (pool->held)
+		pool->resumed = now;
+	pool->held = pool->over > 0;
+	return MIN(stalled, expire_idle(pool, now));
+}
+
+bool
+pool_reap(struct pool *pool)
+{
+	struct conn *conn;
+	bool any = false;
+
+	while ((conn = TAILQ_FIRST(&pool->gone)) != NULL) {
+		TAILQ_REMOVE(&pool->gone, conn, entry);
+		conn_free(conn);
+		any = true;
+	}
+	return any;
+}

@@ -1,0 +1,80 @@
+/*
+ * pool: all connections, their descriptor sets, and who receives a message: everybody but its
+ * origin.
+ *
+ * Pressure. When more than limits.queue bytes wait for one client, the pool is held: nobody is read
+ * until that queue has drained to half, so TCP holds the senders back and nothing is lost. A client
+ * that takes nothing for limits.stall seconds meanwhile is removed. In one pass all readers
+ * together receive at most about limits.queue bytes, shared evenly, so memory stays near twice
+ * that.
+ *
+ * Memory refused. Whatever delivering needs is reserved before the recv. While that is refused, the
+ * pool is starved: nobody is read, what waits still leaves, and pool_ready tries again.
+ *
+ * A connection that is removed leaves the sets at once, with its trace line; its descriptor is
+ * closed and its memory freed by pool_reap at the end of the pass, so no number is used twice in
+ * one pass and nothing is freed under the feet of the loop.
+ */
+#ifndef CHATD_POOL_H
+#define CHATD_POOL_H
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "conn.h"
+#include "fdset.h"
+#include "line.h"
+#include "msg.h"
+
+TAILQ_HEAD(conns, conn);
+
+struct pool {
+	const struct config *config; /* the server's; replaced by a reload */
+	struct conn **conns;         /* by descriptor */
+	int size;                    /* of conns */
+	struct fdset members;        /* descriptors of all connections */
+	struct fdset writers;        /* of those whose queue is not empty */
+	uint32_t count;
+	uint32_t over;      /* connections whose queue keeps the pool held */
+	bool starved;       /* memory was refused */
+	bool refused;       /* a ready socket keeps refusing for want of kernel memory */
+	uint64_t lines;     /* received since the start */
+	bool held;          /* over > 0, as of the last look */
+	int64_t resumed;    /* when the pool was last held: nobody could be heard before */
+	struct conns heard; /* all connections, the one heard last at the end */
+	struct conns gone;  /* removed in this pass */
+	struct arena arena; /* what was received */
+	struct line spare;  /* for the next piece of a line, see conn_read */
+};
+
+void pool_init(struct pool *pool, const struct config *config);
+/* Removes every connection, with the reason for the log. */
+void pool_free(struct pool *pool, const char *reason);
+
+/* Makes room for a connection with descriptor sd. Returns 0, or -1 when memory is refused. */
+int pool_reserve(struct pool *pool, int sd);
+/* Takes over sd, for which there is room. Returns 0, or -1 when memory is refused. */
+int pool_add(struct pool *pool, int sd, const struct addr *addr, int64_t now);
+/* How many connections come from the same host. */
+uint32_t pool_count_host(const struct pool *pool, const struct addr *addr);
+
+/* Whether clients are to be read now. */
+bool pool_ready(struct pool *pool);
+/* Receives once from sd, at most room bytes, and passes whole lines on to all others. */
+void pool_read(struct pool *pool, int sd, size_t room, int64_t now);
+/* The room for each of count readers in one pass, in bytes. */
+size_t pool_room(const struct pool *pool, uint32_t count);
+void pool_write(struct pool *pool, int sd, int64_t now);
+/* Holds the pool where a queue has grown over its limit. Called after the readers of a pass. */
+void pool_check(struct pool *pool, int64_t now);
+
+/* Removes those whom new access rules shut out. */
+void pool_recheck(struct pool *pool, int64_t now);
+/* Removes the stalled and the idle that are due. Returns when the next one is, or CLOCK_NEVER. */
+int64_t pool_expire(struct pool *pool, int64_t now);
+/* Closes and frees what was removed. Returns whether there was any. */
+bool pool_reap(struct pool *pool);
+
+#endif

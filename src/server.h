@@ -1,0 +1,51 @@
+/*
+ * server: the loop around the one select call; reload, drain, deadlines.
+ *
+ * A pass: wait; accept; read every readable client once, in ascending order; write to every
+ * writable one; free what was removed; see to what is due. What was received in a pass leaves in a
+ * later one, when select has said that its recipient is writable, together with all that came by
+ * then. The timeout is the nearest deadline, and there is none while nothing is due.
+ */
+#ifndef CHATD_SERVER_H
+#define CHATD_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "fdset.h"
+#include "listener.h"
+#include "notify.h"
+#include "pool.h"
+
+#define SERVER_DRAIN (5 * CLOCK_SECOND) /* for what waits when the server ends */
+
+struct server {
+	struct config *config; /* owned; replaced by a reload */
+	uint16_t port;         /* of the command line, stronger than the file's; 0: none */
+	struct listeners listeners;
+	struct notify notify;
+	struct pool pool;
+	struct fdset listening; /* descriptors of the listeners */
+	struct fdset readable;  /* asked of select, and its answer */
+	struct fdset writable;
+	int64_t now;          /* of this pass */
+	int64_t accept_again; /* while accepting is paused: when it is tried again, or 0 */
+	bool accept_told;     /* the log knows that accepting does not work */
+	int64_t rest;         /* while the kernel refuses: when it is tried again, or 0 */
+	int64_t drained;      /* while the server ends: its deadline, or 0 */
+};
+
+/* Takes over config. Opens nothing yet. */
+void server_init(struct server *server, struct config *config, uint16_t port);
+
+/* Opens the listeners, or takes over the first inherited descriptors from 3 on. 0, or -1 logged. */
+int server_listen(struct server *server, int inherited);
+
+/* Serves until SIGINT or SIGTERM. Returns 0, or -1 when waiting failed. */
+int server_run(struct server *server);
+
+/* Removes every connection, closes and frees everything. */
+void server_close(struct server *server);
+
+#endif

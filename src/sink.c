@@ -1,0 +1,152 @@
+#include "sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* systemd sets JOURNAL_STREAM to "device:inode" of the stream it connected to the journal. */
+static bool
+is_journal(const struct stat *st)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t dev, ino;
+
+	return stream != NULL && sscanf(stream, "%ju:%ju", &dev, &ino) == 2 && dev == st->st_dev &&
+	       ino == st->st_ino;
+}
+
+static void
+open_nonblocking(struct sink *sink)
+{
+	char path[sizeof("/proc/self/fd/") + 11];
+	int flags, own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", sink->fd);
+	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own >= 0) {
+		dup2(own, sink->fd);
+		close(own);
+		return;
+	}
+	flags = fcntl(sink->fd, F_GETFL);
+	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
+		sink->restore = fcntl(sink->fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+void
+sink_open(struct sink *sink, int fd)
+{
+	struct stat st;
+
+	sink->fd = fd;
+	sink->socket = sink->journal = sink->restore = false;
+	sink->error = 0;
+	sink->dropped = 0;
+	sink->len = 0;
+	if (fstat(fd, &st) < 0) {
+		sink->error = errno;
+		return;
+	}
+	sink->journal = is_journal(&st);
+	sink->socket = S_ISSOCK(st.st_mode);
+	if (!sink->socket && !S_ISREG(st.st_mode))
+		open_nonblocking(sink);
+}
+
+void
+sink_close(struct sink *sink)
+{
+	sink_flush(sink);
+	if (sink->restore)
+		fcntl(sink->fd, F_SETFL, fcntl(sink->fd, F_GETFL) & ~O_NONBLOCK);
+	sink->restore = false;
+}
+
+/* Formats the line at the end of the buffer. Returns whether it fitted. */
+static bool
+append(struct sink *sink, int level, const char *format, va_list args)
+{
+	size_t room = sizeof(sink->data) - sink->len;
+	char *end = sink->data + sink->len;
+	int prefix = 0, text;
+
+	if (sink->journal)
+		prefix = snprintf(end, room, "<%d>", level);
+	if (prefix < 0 || (size_t)prefix >= room)
+		return false;
+	text = vsnprintf(end + prefix, room - (size_t)prefix, format, args);
+	if (text < 0 || (size_t)prefix + (size_t)text >= room)
+		return false;
+	sink->len += (size_t)prefix + (size_t)text;
+	sink->data[sink->len++] = '\n';
+	return true;
+}
+
+void
+sink_vline(struct sink *sink, int level, const char *format, va_list args)
+{
+	va_list again;
+
+	if (sink->error != 0)
+		return;
+	va_copy(again, args);
+	if (!append(sink, level, format, args)) {
+		sink_flush(sink);
+		if (!append(sink, level, format, again))
+			sink->dropped++;
+	}
+	va_end(again);
+}
+
+void
+sink_line(struct sink *sink, int level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	sink_vline(sink, level, format, args);
+	va_end(args);
+}
+
+/* Gives up what waits: a full disk must not keep old lines before new ones. */
+static void
+drop_all(struct sink *sink)
+{
+	for (size_t i = 0; i < sink->len; i++)
+		sink->dropped += sink->data[i] == '\n';
+	sink->len = 0;
+}
+
+bool
+sink_flush(struct sink *sink)
+{
+	size_t done = 0;
+	int error = 0;
+
+	while (done < sink->len) {
+		ssize_t n = sink->socket ? send(sink->fd, sink->data + done, sink->len - done,
+					       MSG_DONTWAIT | MSG_NOSIGNAL)
+					 : write(sink->fd, sink->data + done, sink->len - done);
+		if (n <= 0) {
+			error = n < 0 ? errno : EAGAIN;
+			break;
+		}
+		done += (size_t)n;
+	}
+	sink->len -= done;
+	memmove(sink->data, sink->data + done, sink->len);
+	if (error == 0)
+		return true;
+	if (error == EAGAIN || error == EINTR)
+		return false;
+	if (error == EPIPE || error == ECONNRESET || error == EBADF || error == EINVAL)
+		sink->error = errno;
+	drop_all(sink);
+	return true;
+}

@@ -1,0 +1,47 @@
+/*
+ * sink: lines written to a descriptor without ever waiting for its reader.
+ *
+ * Lines gather in a buffer and leave in one write when sink_flush is called. What the descriptor
+ * does not take at once stays in the buffer; lines that no longer fit are dropped whole and
+ * counted. So a stopped journald, a full pipe or a sleeping reader costs lines, never time.
+ *
+ * How a write is kept from waiting depends on what the descriptor is:
+ *   socket        MSG_DONTWAIT
+ *   regular file  never waits for a reader
+ *   pipe, tty     opened anew through /proc/self/fd, so that O_NONBLOCK is ours alone; where that
+ *                 is refused, O_NONBLOCK is set on the shared description until sink_close
+ */
+#ifndef CHATD_SINK_H
+#define CHATD_SINK_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SINK_ROOM 65536 /* bytes that wait at the most */
+
+struct sink {
+	int fd;
+	bool socket;
+	bool journal;          /* it is the stream of $JOURNAL_STREAM: lines bear a <N> prefix */
+	bool restore;          /* O_NONBLOCK is to be taken from a shared description again */
+	int error;             /* errno of the write that ended this sink for good, or 0 */
+	unsigned long dropped; /* lines, since the caller last set it to 0 */
+	size_t len;
+	char data[SINK_ROOM];
+};
+
+/* The descriptor stays the caller's, under its number. */
+void sink_open(struct sink *sink, int fd);
+void sink_close(struct sink *sink);
+
+/* Adds one line; format brings no line end. level is a syslog level, 0 to 7. */
+void sink_vline(struct sink *sink, int level, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+void sink_line(struct sink *sink, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Writes what the descriptor takes now. Returns whether nothing is left to write. */
+bool sink_flush(struct sink *sink);
+
+#endif

@@ -1,0 +1,98 @@
+#include "trace.h"
+
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "sink.h"
+
+static struct sink out;
+static bool on;
+
+/* The table of the required lines. The space after the last one belongs to it. */
+#define WAITING  "Waiting on select()..."
+#define MAXFD    "MaxFd %d"
+#define ACCEPTED "New incoming connection on sd %d"
+#define READABLE "Descriptor %d is readable"
+#define RECEIVED "%zu bytes received from sd %d"
+#define CLOSED   "Connection closed for sd %d"
+#define REMOVING "removing connection with sd %d "
+
+#define LINE(...)                                                \
+	do {                                                     \
+		if (on)                                          \
+			sink_line(&out, LOG_DEBUG, __VA_ARGS__); \
+	} while (0)
+
+void
+trace_open(bool enabled)
+{
+	sink_open(&out, STDOUT_FILENO);
+	on = enabled;
+}
+
+void
+trace_enable(bool enabled)
+{
+	on = enabled;
+}
+
+void
+trace_close(void)
+{
+	trace_flush();
+	sink_close(&out);
+}
+
+void
+trace_waiting(int maxfd)
+{
+	LINE(WAITING);
+	LINE(MAXFD, maxfd);
+}
+
+void
+trace_accepted(int sd)
+{
+	LINE(ACCEPTED, sd);
+}
+
+void
+trace_readable(int sd)
+{
+	LINE(READABLE, sd);
+}
+
+void
+trace_received(size_t len, int sd)
+{
+	LINE(RECEIVED, len, sd);
+}
+
+void
+trace_closed(int sd)
+{
+	LINE(CLOSED, sd);
+}
+
+void
+trace_removing(int sd)
+{
+	LINE(REMOVING, sd);
+}
+
+int
+trace_flush(void)
+{
+	if (!sink_flush(&out))
+		return out.fd;
+	if (out.error != 0 && on) {
+		log_warn("standard output: %s; the trace ends", strerror(out.error));
+		on = false;
+	} else if (out.dropped > 0) {
+		log_warn("standard output was blocked, %lu trace lines dropped", out.dropped);
+		out.dropped = 0;
+	}
+	return -1;
+}
