@@ -48,7 +48,7 @@ finish() {
 	fi
 	at_end
 	rm -f "$log"
-	exit $status
+	exit $((status != 0))
 }
 trap finish EXIT
 trap 'echo "${BASH_SOURCE[0]}:$LINENO: $BASH_COMMAND: failed"' ERR
