@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+"""
+Measures chatd beside its peers on loopback: see tools/bench.
+
+Every run starts a server afresh on one CPU and the load generator on another.
+Servers take turns, A B C A B C, so that what else the machine does meets all of
+them; only figures of one run are compared with each other.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import callgrind
+import peers
+import report
+
+
+class Group:
+    """Commands of the load generator that run on the same connections."""
+
+    def __init__(self, name, clients, commands, servers, many=False, connect=None, seconds=90):
+        self.name, self.clients, self.commands = name, clients, commands
+        self.servers, self.many = servers, many
+        self.connect = connect or [f"clients={clients}", "warm=0.05"]
+        self.seconds = seconds
+
+
+def full():
+    everyone = [peers.Chatd(), peers.SendLoop(), peers.Naive(), peers.Ncat(), peers.Ngircd(),
+                peers.Redis(), peers.Mosquitto(), peers.Nats()]
+    traces = [peers.Chatd("trace off", "off"), peers.Chatd("trace to a file", "file"),
+              peers.Chatd("trace to a pipe", "pipe")]
+    one = ["round=1,0.5", "stream=0.5"]
+    many = ["round=1,0.5", "round=2,0.5", "stream=0.5"]
+    # The lone lines of 10,000 take their time; what they connect as is measured here, too.
+    steps = ["clients=10", "memory", "clients=1000", "memory", "clients=10000", "memory", "idle=2"]
+    return [
+        Group("1 to 10", 10, one, everyone),
+        Group("1 to 100", 100, one, everyone),
+        Group("1 to 1000", 1000, ["round=1,0.5", "round=256,0.5", "stream=0.5", "latency=1"],
+              everyone),
+        Group("1 to 10,000", 10000, ["round=1,0.7", "stream=0.5"], everyone, connect=steps),
+        Group("100 to 100", 100, many, everyone, many=True),
+        Group("500 to 500", 500, many, everyone, many=True),
+        Group("trace, 1 to 10", 10, one, traces),
+        Group("trace, 1 to 100", 100, one, traces),
+        Group("trace, 100 to 100", 100, many, traces, many=True),
+    ]
+
+
+def quick():
+    """The rows that tell most, those who are slow left out of the largest."""
+    everyone = [peers.Chatd(), peers.SendLoop(), peers.Naive(), peers.Ncat(), peers.Ngircd(),
+                peers.Redis(), peers.Mosquitto(), peers.Nats()]
+    swift = [s for s in everyone if s.name not in ("naive", "mosquitto", "nats")]
+    return [
+        Group("1 to 100", 100, ["round=1,0.15", "stream=0.15"], everyone),
+        Group("1 to 1000", 1000, ["round=256,0.15", "latency=0.2"], swift),
+        Group("100 to 100", 100, ["round=1,0.15", "round=2,0.15"], everyone, many=True),
+        Group("500 to 500", 500, ["round=1,0.15", "round=2,0.15"], swift, many=True),
+        Group("1 to 10,000", 10000, [], everyone[:1],
+              connect=["clients=10", "memory", "clients=10000", "memory", "idle=1"]),
+    ]
+
+
+class Bench:
+    def __init__(self, place, most, deadline):
+        self.place, self.most, self.deadline = place, most, deadline
+        self.skipped = {}   # server -> why
+        self.faults = []    # what chatd got wrong
+        self.cut = False    # there was no time for all runs
+
+    def run(self, group, server):
+        """One run: the figures of each command, or None if the server cannot."""
+        if group.clients > self.most:
+            self.skipped[f"{group.clients} clients"] = "too few descriptors (ulimit -Hn)"
+            return None
+        try:
+            running = server.start(self.place, group.clients, group.many)
+        except peers.Missing as why:
+            self.skipped.setdefault(server.name, str(why))
+            return None
+        command = [self.place.load, *(["-m"] if group.many else []), "-b", str(server.backlog),
+                   server.protocol, str(running.port), str(running.pid),
+                   *group.connect, *group.commands]
+        try:
+            load = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  preexec_fn=self.place.on_cpu(self.place.load_cpu),
+                                  timeout=group.seconds, check=False)
+            output, said, status = load.stdout, load.stderr.strip(), load.returncode
+        except subprocess.TimeoutExpired as late:
+            output, said, status = late.stdout or b"", f"not done in {group.seconds} s", 1
+            output = output.decode() if isinstance(output, bytes) else output
+        finally:
+            running.stop()
+        figures = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
+        wrong = [f"{key} {figure[key]}" for figure in figures
+                 for key in ("lost", "reordered", "garbled", "closed") if figure.get(key)]
+        if status != 0 or wrong:
+            said = ", ".join([*wrong, *([said] if said else [])])
+            print(f"  {server.name}: {said}", flush=True)
+            if isinstance(server, peers.Chatd):
+                self.faults.append(f"{group.name}, {server.name}: {said}")
+            else:
+                self.skipped.setdefault(f"{server.name}, {group.name}", said)
+        return figures
+
+    def measure(self, group, runs):
+        """Figures by server: a list of runs, each a list of figures."""
+        figures = {server.name: [] for server in group.servers}
+        waiting = list(group.servers)
+        for turn in range(runs):
+            for server in list(waiting):
+                if time.monotonic() > self.deadline:
+                    self.cut = True
+                    return figures
+                got = self.run(group, server)
+                if got is None:
+                    waiting.remove(server)
+                    continue
+                figures[server.name].append(got)
+            print(f"{group.name}: {turn + 1} of {runs}", flush=True)
+        return figures
+
+
+def machine(place):
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+            "server_cpu": place.server_cpu, "load_cpu": place.load_cpu,
+            "date": time.strftime("%Y-%m-%d")}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench")
+    parser.add_argument("--quick", action="store_true", help="about a minute, coarse figures")
+    parser.add_argument("--callgrind", action="store_true",
+                        help="count chatd's own instructions for each delivery instead")
+    parser.add_argument("--runs", type=int, help="runs of each server (5; quick: 1)")
+    parser.add_argument("--minutes", type=float, default=25, help="start no run after so long")
+    parser.add_argument("--only", help="only groups with this in their name")
+    parser.add_argument("--results", help="folder for the results (BUILD/results)")
+    parser.add_argument("build", help="a build with -Dbench=enabled")
+    options = parser.parse_args()
+
+    cpus = sorted(os.sched_getaffinity(0))
+    place = peers.Place(options.build, Path(options.build) / "bench-work", (cpus[-1], cpus[0]))
+    most = peers.raise_descriptors()
+    if options.callgrind:
+        return callgrind.main(place)
+    if len(cpus) == 1:
+        print("only one CPU: server and load share it", flush=True)
+    peers.fetch(place)
+
+    bench = Bench(place, most, time.monotonic() + options.minutes * 60)
+    runs = options.runs or (1 if options.quick else 5)
+    groups = [g for g in (quick() if options.quick else full())
+              if not options.only or options.only in g.name]
+    servers = {server.name: server for group in groups for server in group.servers}
+    figures = {group.name: bench.measure(group, runs) for group in groups}
+
+    folder = Path(options.results or place.build / "results")
+    folder.mkdir(parents=True, exist_ok=True)
+    result = {
+        "machine": machine(place), "runs": runs, "figures": figures, "cut": bench.cut,
+        "skipped": bench.skipped, "faults": bench.faults,
+        "settings": {name: server.settings for name, server in servers.items()},
+    }
+    (folder / "bench.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    text = report.table(result)
+    (folder / "bench.md").write_text(text, encoding="utf-8")
+    print("\n" + text)
+    print(f"written to {folder}: bench.md, bench.json"
+          + (", bench.svg" if report.picture(result, folder, place) else ""))
+    for fault in bench.faults:
+        print(f"chatd: {fault}", file=sys.stderr)
+    return 1 if bench.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
