@@ -1,0 +1,45 @@
+/*
+ * seam: where a test steps between chatd and the system.
+ *
+ * The linker's --wrap sends chatd's calls of these functions through here. Unless a test says
+ * otherwise they go on to the system.
+ */
+#ifndef SEAM_H
+#define SEAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/select.h>
+
+enum seam {
+	SEAM_MEMORY, /* malloc, calloc, realloc, reallocarray, recallocarray */
+	SEAM_RECV,
+	SEAM_SEND, /* send, sendmsg */
+	SEAM_ACCEPT,
+	SEAM_SOCKET,
+	SEAMS
+};
+
+/* Lets the next skip calls go on, and fails count after them with errno error. */
+void seam_fail(enum seam seam, unsigned long skip, unsigned long count, int error);
+#define SEAM_ALWAYS (~0UL)
+
+/* From now on no call takes more than max bytes; 0: as many as it likes. Of SEAM_SEND only. */
+void seam_shorten(size_t max);
+
+/* Calls since the last seam_reset, those that failed included. */
+unsigned long seam_calls(enum seam seam);
+
+/* Everything goes on to the system again; counts start at 0. */
+void seam_reset(void);
+/* The same as a teardown. */
+int seam_teardown(void **state);
+
+/* Takes the place of pselect until seam_reset. */
+typedef int seam_select(int, fd_set *, fd_set *, const struct timespec *);
+void seam_set_select(seam_select *select);
+
+/* Takes the place of the clock until seam_reset. */
+void seam_set_clock(int64_t (*clock)(void));
+
+#endif
