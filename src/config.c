@@ -16,6 +16,8 @@
 
 struct reader {
 	const char *file;
+	const char *text; /* of the file */
+	uint16_t port;    /* of the command line, or 0 */
 	struct config *config;
 	config_fault *tell;
 	unsigned faults;
@@ -35,8 +37,8 @@ struct rule {
 	const struct rule *group; /* rules of the settings inside */
 };
 
-static read_setting read_bool, read_number, read_group, read_listen, read_allow, read_deny,
-    read_mode, read_owner, read_unix_group;
+static read_setting read_bool, read_number, read_port, read_group, read_listen, read_allow,
+    read_deny, read_mode, read_owner, read_unix_group;
 
 #define FIELD(name) offsetof(struct config, name)
 
@@ -59,7 +61,7 @@ static const struct rule unix_rules[] = {
 };
 
 static const struct rule root_rules[] = {
-    {"port", read_number, FIELD(port), 1, UINT16_MAX, "", NULL},
+    {"port", read_port, FIELD(port), 1, UINT16_MAX, "", NULL},
     {"listen", read_listen, 0, 0, 0, NULL, NULL},
     {"trace", read_bool, FIELD(trace), 0, 0, NULL, NULL},
     {"log_connections", read_bool, FIELD(log_connections), 0, 0, NULL, NULL},
@@ -171,6 +173,40 @@ read_bool(struct reader *r, config_setting_t *setting, const struct rule *rule)
 	*(bool *)((char *)r->config + rule->field) = config_setting_get_bool(setting) != 0;
 }
 
+/* expand_number also takes "0x40", "64Kx" and "64KK". */
+static bool
+is_size(const char *text)
+{
+	const char *unit = text + strspn(text, "0123456789");
+
+	return unit > text &&
+	       (unit[0] == '\0' || (strchr("KkMmGg", unit[0]) != NULL && unit[1] == '\0'));
+}
+
+/*
+ * libconfig before 1.7 keeps the low 32 bits of a number that is too large: 4294976330 would become
+ * 9034. So the number is read once more where it stands, behind its name. Returns the value.
+ */
+static long long
+whole_number(const struct reader *r, const config_setting_t *setting)
+{
+	long long value = config_setting_get_int64(setting), written;
+	const char *name = config_setting_name(setting), *at = r->text;
+	char *end;
+
+	if (config_setting_source_file(setting) != NULL || name == NULL || at == NULL)
+		return value;
+	for (unsigned line = 1; line < config_setting_source_line(setting); line++)
+		if ((at = strchr(at, '\n')) == NULL || *++at == '\0')
+			return value;
+	if ((at = strstr(at, name)) == NULL)
+		return value;
+	at += strlen(name);
+	at += strspn(at, " \t=:");
+	written = strtoll(at, &end, 0);
+	return end > at && (int)written == (int)value ? written : value;
+}
+
 /* A number, or where bytes are counted a string such as "64K". */
 static void
 read_number(struct reader *r, config_setting_t *setting, const struct rule *rule)
@@ -180,12 +216,12 @@ read_number(struct reader *r, config_setting_t *setting, const struct rule *rule
 	long long value;
 
 	if (is_whole_number(setting)) {
-		value = config_setting_get_int64(setting);
+		value = whole_number(r, setting);
 	} else if (bytes && config_setting_type(setting) == CONFIG_TYPE_STRING) {
 		const char *text = config_setting_get_string(setting);
 		uint64_t size;
 
-		if (text[0] < '0' || text[0] > '9' || expand_number(text, &size) < 0) {
+		if (!is_size(text) || expand_number(text, &size) < 0) {
 			fault(r, setting,
 			    "\"%s\" is no size, allowed is a number from %lld to %lld%s", text,
 			    rule->min, rule->max, sized);
@@ -203,6 +239,15 @@ read_number(struct reader *r, config_setting_t *setting, const struct rule *rule
 		return;
 	}
 	*(uint32_t *)((char *)r->config + rule->field) = (uint32_t)value;
+}
+
+/* The command line's port is stronger, but the file's is checked all the same. */
+static void
+read_port(struct reader *r, config_setting_t *setting, const struct rule *rule)
+{
+	read_number(r, setting, rule);
+	if (r->port != 0)
+		r->config->port = r->port;
 }
 
 static void
@@ -501,22 +546,28 @@ share_ports(struct config *config)
 
 /* The port comes first: endpoints that name none take it, wherever it stands in the file. */
 static void
-read_root(struct reader *r, const config_t *parsed, uint16_t port)
+read_root(struct reader *r, const config_t *parsed)
 {
 	const config_setting_t *root = config_root_setting(parsed);
-	const config_setting_t *setting = config_setting_get_member(root, "port");
+	const config_setting_t *port = config_setting_get_member(root, "port");
 
-	if (port != 0)
-		r->config->port = port;
-	else if (setting != NULL && is_whole_number(setting))
-		r->config->port = (uint16_t)config_setting_get_int64(setting);
+	if (r->port != 0)
+		r->config->port = r->port;
+	else if (port != NULL && is_whole_number(port))
+		r->config->port = (uint16_t)config_setting_get_int64(port);
 	read_settings(r, root, root_rules);
-	if (port != 0)
-		r->config->port = port;
+}
+
+/* @include is relative to the folder of the file. libconfig before 1.7 cannot do both. */
+static bool
+includes_absolute(const char *text)
+{
+	return LIBCONFIG_VER_MAJOR == 1 && LIBCONFIG_VER_MINOR < 7 &&
+	       strstr(text, "@include \"/") != NULL;
 }
 
 static void
-read_text(struct reader *r, const char *text, uint16_t port)
+read_text(struct reader *r)
 {
 	char *path = strdup(r->file);
 	config_t parsed;
@@ -526,9 +577,10 @@ read_text(struct reader *r, const char *text, uint16_t port)
 		return;
 	}
 	config_init(&parsed);
-	config_set_include_dir(&parsed, dirname(path));
-	if (config_read_string(&parsed, text))
-		read_root(r, &parsed, port);
+	if (!includes_absolute(r->text))
+		config_set_include_dir(&parsed, dirname(path));
+	if (config_read_string(&parsed, r->text))
+		read_root(r, &parsed);
 	else
 		fault_file(r, config_error_file(&parsed) ? config_error_file(&parsed) : r->file,
 		    config_error_line(&parsed), "%s", config_error_text(&parsed));
@@ -539,14 +591,15 @@ read_text(struct reader *r, const char *text, uint16_t port)
 struct config *
 config_parse(const char *text, const char *file, uint16_t port, config_fault *tell)
 {
-	struct reader r = {.file = file != NULL ? file : "defaults", .tell = tell};
+	struct reader r = {
+	    .file = file != NULL ? file : "defaults", .text = text, .port = port, .tell = tell};
 
 	if ((r.config = config_new(file)) == NULL) {
 		fault_file(&r, r.file, 0, "%s", strerror(errno));
 		return NULL;
 	}
 	if (text != NULL)
-		read_text(&r, text, port);
+		read_text(&r);
 	else if (port != 0)
 		r.config->port = port;
 	default_endpoint(&r);

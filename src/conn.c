@@ -1,8 +1,10 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -105,6 +107,15 @@ conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t roo
 		return CONN_TOO_LONG;
 	keep(conn, spare, data + cut.whole, got->bytes - cut.whole);
 	return CONN_DONE;
+}
+
+int
+conn_unacked(const struct conn *conn)
+{
+	int bytes = 0;
+
+	ioctl(conn->fd, SIOCOUTQ, &bytes);
+	return bytes;
 }
 
 /* One span is the rule, and send costs less than sendmsg. */

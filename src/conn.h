@@ -25,6 +25,7 @@ struct conn {
 	struct line line; /* what came of a line without an end yet */
 	int64_t heard;    /* when its last line came, or it itself */
 	int64_t stalled;  /* while over: when it last took something */
+	int unacked;      /* while over: bytes the kernel had for it at that time */
 	struct addr addr;
 	TAILQ_ENTRY(conn) entry; /* in the pool's list by heard, or of those to be freed */
 };
@@ -57,6 +58,9 @@ void conn_free(struct conn *conn);
  */
 enum conn_outcome conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t room,
     size_t max, struct reception *got);
+
+/* Bytes that the kernel still keeps for the client; they shrink when it takes some. */
+int conn_unacked(const struct conn *conn);
 
 /* Writes until the queue is empty or the socket takes no more. taken is how many bytes it took. */
 enum conn_outcome conn_write(struct conn *conn, size_t *taken);

@@ -185,7 +185,7 @@ find(const struct listeners *all, const struct endpoint *endpoint)
 	struct listener *listener;
 
 	TAILQ_FOREACH (listener, all, entry)
-		if (!listener->inherited && endpoint_same(&listener->endpoint, endpoint))
+		if (endpoint_same(&listener->endpoint, endpoint))
 			return listener;
 	return NULL;
 }
@@ -268,7 +268,7 @@ set_aside(struct listeners *all, const struct config *config, struct listeners *
 	struct listener *listener, *next;
 
 	TAILQ_FOREACH_SAFE (listener, all, entry, next) {
-		bool named = listener->inherited;
+		bool named = false;
 
 		for (size_t i = 0; i < config->n_endpoints && !named; i++)
 			named = endpoint_same(&listener->endpoint, &config->endpoints[i]);
@@ -293,6 +293,9 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 	char again[LISTENER_ERROR];
 	int result;
 
+	/* Passed sockets stand for the endpoints of every config. */
+	if ((listener = TAILQ_FIRST(all)) != NULL && listener->inherited)
+		return 0;
 	set_aside(all, after, &lost);
 	result = open_missing(all, after, error);
 	if (result < 0 && errno == EADDRINUSE && !TAILQ_EMPTY(&lost)) {

@@ -19,6 +19,7 @@
 
 struct listener {
 	int fd;
+	bool told;                /* the caller's mark: the log knows of it */
 	bool inherited;           /* never unlinked, kept whatever a reload says */
 	struct endpoint endpoint; /* as configured; of an inherited one, what it is bound to */
 	dev_t dev; /* the file of an own unix socket, so that only that is unlinked */

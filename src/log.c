@@ -48,6 +48,12 @@ log_error(const char *format, ...)
 }
 
 void
+log_fault(const char *text)
+{
+	log_error("%s", text);
+}
+
+void
 log_warn(const char *format, ...)
 {
 	LOG(LOG_WARNING, format);
@@ -92,15 +98,12 @@ log_expire(int64_t now)
 int
 log_flush(void)
 {
+	unsigned long dropped;
+
 	if (!sink_flush(&err))
 		return err.fd;
-	if (err.dropped > 0) {
-		unsigned long dropped = err.dropped;
-
-		err.dropped = 0;
-		sink_line(
-		    &err, LOG_WARNING, "standard error was blocked, %lu lines dropped", dropped);
-		return log_flush();
-	}
-	return -1;
+	if ((dropped = sink_dropped(&err)) == 0)
+		return -1;
+	sink_line(&err, LOG_WARNING, "standard error was blocked, %lu lines dropped", dropped);
+	return sink_flush(&err) ? -1 : err.fd;
 }

@@ -28,6 +28,8 @@ void log_close(void);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* An error as it is, for those who want a function of one text. */
+void log_fault(const char *text);
 void log_limited(enum log_topic topic, int64_t now, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -28,12 +28,6 @@ open_standard(void)
 	return 0;
 }
 
-static void
-fault(const char *text)
-{
-	log_error("%s", text);
-}
-
 static int
 serve(struct config *config, uint16_t port, int inherited)
 {
@@ -62,7 +56,7 @@ main(int argc, char **argv)
 	}
 	switch (options_parse(&options, argc, argv)) {
 	case OPTIONS_DONE:
-		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		return EXIT_SUCCESS;
 	case OPTIONS_BAD:
 		return EXIT_FAILURE;
 	case OPTIONS_SERVE:
@@ -72,10 +66,10 @@ main(int argc, char **argv)
 	inherited = sd_listen_fds(1);
 	closefrom(STDERR_FILENO + 1 + (inherited > 0 ? inherited : 0));
 	log_open();
-	if ((config = config_load(options.file, options.port, fault)) == NULL) {
+	if ((config = config_load(options.file, options.port, log_fault)) == NULL) {
 		result = -1;
 	} else if (options.check) {
-		printf("%s: ok\n", options.file);
+		result = options_say("%s: ok\n", options.file);
 		config_free(config);
 	} else {
 		result = serve(config, options.port, inherited);

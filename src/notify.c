@@ -43,7 +43,7 @@ notify_open(struct notify *notify, int highest)
 	uint64_t watchdog;
 	int fd, high;
 
-	*notify = (struct notify){.fd = -1};
+	*notify = (struct notify){.fd = -1, .clients = UINT32_MAX};
 	if (path == NULL || (fd = connect_manager(path)) < 0)
 		return;
 	high = fcntl(fd, F_DUPFD_CLOEXEC, highest);

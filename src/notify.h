@@ -18,7 +18,7 @@ struct notify {
 	int64_t alive;    /* when the next one is due */
 	int64_t status;   /* when STATUS= may be sent again */
 	bool owes_ready;  /* READY=1 found no room */
-	uint32_t clients; /* as in the last STATUS= */
+	uint32_t clients; /* as in the last STATUS=; UINT32_MAX before the first */
 	uint64_t lines;
 };
 

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <bsd/stdlib.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -21,6 +22,21 @@ static const char help[] = "\n"
 			   "Signals: HUP reads the file again; INT and TERM end the server.\n"
 			   "Try it:  chatd 9034   and in two other terminals   nc localhost 9034\n"
 			   "See chatd(8) and chatd.conf(5).\n";
+
+int
+options_say(const char *format, ...)
+{
+	va_list args;
+	int written;
+
+	va_start(args, format);
+	written = vprintf(format, args);
+	va_end(args);
+	if (written >= 0 && fflush(stdout) == 0)
+		return 0;
+	perror("standard output");
+	return -1;
+}
 
 static enum options_outcome
 bad_usage(void)
@@ -56,11 +72,10 @@ options_parse(struct options *options, int argc, char **argv)
 			options->check = true;
 			break;
 		case 'h':
-			printf("%s%s", usage, help);
-			return OPTIONS_DONE;
+			return options_say("%s%s", usage, help) == 0 ? OPTIONS_DONE : OPTIONS_BAD;
 		case 'V':
-			puts("chatd " CHATD_VERSION);
-			return OPTIONS_DONE;
+			return options_say("chatd %s\n", CHATD_VERSION) == 0 ? OPTIONS_DONE
+									     : OPTIONS_BAD;
 		default:
 			return bad_usage();
 		}

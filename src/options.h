@@ -13,7 +13,6 @@ struct options {
 	bool check;       /* -t */
 };
 
-/* Returns 0, or the exit status when there is nothing more to do: 0 is never one, see below. */
 enum options_outcome {
 	OPTIONS_SERVE, /* go on */
 	OPTIONS_DONE,  /* -h or -V was answered */
@@ -21,5 +20,8 @@ enum options_outcome {
 };
 
 enum options_outcome options_parse(struct options *options, int argc, char **argv);
+
+/* Answers on standard output, for runs that do not serve. Returns 0, or -1 after a message. */
+int options_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

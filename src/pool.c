@@ -98,15 +98,12 @@ pool_remove(struct pool *pool, struct conn *conn, const char *reason)
 	TAILQ_INSERT_TAIL(&pool->gone, conn, entry);
 }
 
-/*
- * Removes a client that broke a rule: tells it why as its last line, and the log, which gets the
- * reason as it stands in the line, without "chatd: ".
- */
+/* Removes a client that broke a rule. told is its last line, without "chatd: ". */
 static void
-pool_dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *reason)
+dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, const char *reason)
 {
 	char line[128], text[ADDR_TEXT];
-	int len = snprintf(line, sizeof(line), "chatd: %s\n", reason);
+	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
 	struct msg msg;
 	size_t taken;
 
@@ -249,12 +246,19 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 		break;
 	case CONN_TOO_LONG:
 		snprintf(reason, sizeof(reason), "line too long, at most %zu bytes", max);
-		pool_dismiss(pool, conn, now, reason);
+		dismiss(pool, conn, now, reason, reason);
 		break;
 	case CONN_FAILED:
 		pool_remove(pool, conn, strerror(error));
 		break;
 	}
+}
+
+static void
+note_progress(struct conn *conn, int64_t now)
+{
+	conn->stalled = now;
+	conn->unacked = conn_unacked(conn);
 }
 
 void
@@ -270,7 +274,8 @@ pool_write(struct pool *pool, int sd, int64_t now)
 	}
 	if (taken > 0) {
 		conn->refusals = 0;
-		conn->stalled = now;
+		if (conn->over)
+			note_progress(conn, now);
 	} else {
 		count_refusal(pool, conn);
 	}
@@ -290,8 +295,8 @@ pool_check(struct pool *pool, int64_t now)
 
 		if (lag > pool->config->limits.queue && !conn->over) {
 			conn->over = true;
-			conn->stalled = now;
 			pool->over++;
+			note_progress(conn, now);
 		}
 	}
 	pool->held = pool->over > 0;
@@ -304,7 +309,8 @@ pool_recheck(struct pool *pool, int64_t now)
 		struct conn *conn = pool->conns[sd];
 
 		if (!access_allows(pool->config->access, &conn->addr))
-			pool_dismiss(pool, conn, now, "your address is not allowed");
+			dismiss(
+			    pool, conn, now, "your address is not allowed", "address not allowed");
 	}
 }
 
@@ -326,10 +332,19 @@ expire_stalled(struct pool *pool, int64_t now)
 	snprintf(reason, sizeof(reason), "took nothing for %u seconds", pool->config->limits.stall);
 	FDSET_FOREACH (sd, &pool->writers) {
 		struct conn *conn = pool->conns[sd];
-		int64_t due = deadline(conn->stalled, pool->config->limits.stall);
+		int64_t due;
 
 		if (!conn->over)
 			continue;
+		/*
+		 * The socket is writable again only after a good part of its buffer is free. A slow
+		 * client that has taken less in all the time has taken something.
+		 */
+		due = deadline(conn->stalled, pool->config->limits.stall);
+		if (now >= due && conn_unacked(conn) < conn->unacked) {
+			note_progress(conn, now);
+			due = deadline(now, pool->config->limits.stall);
+		}
 		if (now < due) {
 			next = MIN(next, due);
 			continue;
@@ -356,7 +371,7 @@ expire_idle(struct pool *pool, int64_t now)
 		if (now < due)
 			return due;
 		snprintf(reason, sizeof(reason), "idle for %u seconds", idle);
-		pool_dismiss(pool, conn, now, reason);
+		dismiss(pool, conn, now, reason, reason);
 	}
 	return CLOCK_NEVER;
 }

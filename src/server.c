@@ -32,25 +32,42 @@ on_signal(int number)
 		signal_end++;
 }
 
-/* Signals are delivered only while the loop waits; mask is what it waits with. */
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+#define HANDLED (sizeof(handled) / sizeof(handled[0]))
+
+/* The signals are delivered only while the loop waits, with waiting as its mask. */
 static void
-set_signals(sigset_t *mask)
+set_signals(sigset_t *waiting)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = on_signal};
 	sigset_t blocked;
 
 	sigemptyset(&blocked);
 	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		sigaddset(&blocked, numbers[i]);
-		sigaction(numbers[i], &action, NULL);
+	for (size_t i = 0; i < HANDLED; i++) {
+		sigaddset(&blocked, handled[i]);
+		sigaction(handled[i], &action, NULL);
 	}
-	sigprocmask(SIG_BLOCK, &blocked, mask);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigdelset(mask, numbers[i]);
+	sigprocmask(SIG_BLOCK, &blocked, waiting);
+	for (size_t i = 0; i < HANDLED; i++)
+		sigdelset(waiting, handled[i]);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+}
+
+/* While a descriptor is ready, pselect returns without delivering a signal: look for one. */
+static void
+take_signals(void)
+{
+	static const struct timespec no_time;
+	sigset_t set;
+	int number;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < HANDLED; i++)
+		sigaddset(&set, handled[i]);
+	while ((number = sigtimedwait(&set, NULL, &no_time)) > 0)
+		on_signal(number);
 }
 
 /* The descriptors that limits.clients needs are allowed, or else the log says how many are. */
@@ -90,6 +107,7 @@ server_init(struct server *server, struct config *config, uint16_t port)
 	    .readable = FDSET_EMPTY,
 	    .writable = FDSET_EMPTY,
 	};
+	set_signals(&server->waiting);
 	pool_init(&server->pool, config);
 }
 
@@ -122,18 +140,22 @@ watch_listeners(struct server *server)
 }
 
 static void
-log_listener(const struct listener *listener)
+log_new_listeners(struct server *server)
 {
+	struct listener *listener;
 	char name[LISTENER_NAME];
 
-	log_info("listening on %s", listener_name(listener, name));
+	TAILQ_FOREACH (listener, &server->listeners, entry) {
+		if (!listener->told && listener->fd >= 0)
+			log_info("listening on %s", listener_name(listener, name));
+		listener->told = true;
+	}
 }
 
 int
 server_listen(struct server *server, int inherited)
 {
 	char error[LISTENER_ERROR];
-	struct listener *listener;
 	int opened = inherited > 0 ? listeners_inherit(&server->listeners, 3, inherited, error)
 				   : listeners_open(&server->listeners, server->config, error);
 	rlim_t files;
@@ -146,8 +168,7 @@ server_listen(struct server *server, int inherited)
 		return -1;
 	files = raise_nofile(server->config);
 	notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1);
-	TAILQ_FOREACH (listener, &server->listeners, entry)
-		log_listener(listener);
+	log_new_listeners(server);
 	return 0;
 }
 
@@ -244,18 +265,34 @@ reading(struct server *server)
 	return server->drained == 0 && server->rest == 0 && pool_ready(&server->pool);
 }
 
-static int64_t
-next_deadline(struct server *server)
+/* Ends pauses that are over, and the pause of accepting also when a connection has gone. */
+static void
+end_pauses(struct server *server, bool gone)
 {
-	int64_t next = MIN(pool_expire(&server->pool, server->now), log_expire(server->now));
+	if (gone || server->now >= server->accept_again)
+		server->accept_again = 0;
+	if (server->now >= server->rest)
+		server->rest = 0;
+	if (server->pool.refused) {
+		server->pool.refused = false;
+		server->rest = server->now + REST;
+	}
+}
 
-	next = MIN(next,
-	    notify_pass(&server->notify, server->now, server->pool.count, server->pool.lines));
+/* Does what is due, frees what was removed. Returns when the next thing is due. */
+static int64_t
+tend(struct server *server)
+{
+	struct pool *pool = &server->pool;
+	int64_t next = MIN(pool_expire(pool, server->now), log_expire(server->now));
+
+	end_pauses(server, pool_reap(pool));
+	next = MIN(next, notify_pass(&server->notify, server->now, pool->count, pool->lines));
 	if (server->accept_again != 0)
 		next = MIN(next, server->accept_again);
 	if (server->rest != 0)
 		next = MIN(next, server->rest);
-	else if (server->pool.starved)
+	else if (pool->starved)
 		next = MIN(next, server->now + REST);
 	if (server->drained != 0)
 		next = MIN(next, server->drained);
@@ -282,7 +319,7 @@ prepare(struct server *server)
  * errno. Standard output and standard error are waited for only while they are blocked.
  */
 static int
-wait_ready(struct server *server, int64_t until, const sigset_t *mask)
+wait_ready(struct server *server, int64_t until)
 {
 	struct timespec timeout = {0};
 	int maxfd = prepare(server), blocked, ready;
@@ -298,10 +335,12 @@ wait_ready(struct server *server, int64_t until, const sigset_t *mask)
 	}
 	maxfd = MAX(server->readable.last, server->writable.last);
 	ready = pselect(maxfd + 1, (fd_set *)server->readable.bits, (fd_set *)server->writable.bits,
-	    NULL, until == CLOCK_NEVER ? NULL : &timeout, mask);
+	    NULL, until == CLOCK_NEVER ? NULL : &timeout, &server->waiting);
 	server->now = clock_now();
-	if (ready > 0)
+	if (ready > 0) {
+		take_signals();
 		return 0;
+	}
 	fdset_clear(&server->readable);
 	fdset_clear(&server->writable);
 	return ready < 0 && errno != EINTR ? -1 : 0;
@@ -334,26 +373,6 @@ serve_writable(struct server *server)
 			pool_write(&server->pool, fd, server->now);
 }
 
-/* Ends pauses that are over, and the pause of accepting also when a connection has gone. */
-static void
-end_pauses(struct server *server, bool gone)
-{
-	if (gone || server->now >= server->accept_again)
-		server->accept_again = 0;
-	if (server->now >= server->rest)
-		server->rest = 0;
-	if (server->pool.refused) {
-		server->pool.refused = false;
-		server->rest = server->now + REST;
-	}
-}
-
-static void
-fault(const char *text)
-{
-	log_error("%s", text);
-}
-
 /* Puts the new config in the place of the old one. */
 static void
 apply(struct server *server, struct config *config)
@@ -364,7 +383,6 @@ apply(struct server *server, struct config *config)
 	trace_enable(config->trace);
 	raise_nofile(config);
 	pool_recheck(&server->pool, server->now);
-	pool_reap(&server->pool);
 }
 
 /* Everything is checked before anything is changed. */
@@ -374,12 +392,12 @@ reload(struct server *server)
 	const char *file = server->config->file;
 	struct config *config = NULL;
 	char error[LISTENER_ERROR];
-	struct listener *listener;
 
+	signal_reload = 0;
 	notify_reloading(&server->notify, clock_now());
 	if (file == NULL) {
 		log_warn("nothing to reload: chatd was started without a file");
-	} else if ((config = config_load(file, server->port, fault)) == NULL) {
+	} else if ((config = config_load(file, server->port, log_fault)) == NULL) {
 		log_error("%s: not reloaded, the old settings stay", file);
 	} else if (listeners_change(&server->listeners, server->config, config, error) < 0) {
 		log_error("%s", error);
@@ -388,9 +406,7 @@ reload(struct server *server)
 		config = NULL;
 	}
 	if (config != NULL) {
-		TAILQ_FOREACH (listener, &server->listeners, entry)
-			if (!fdset_has(&server->listening, listener->fd))
-				log_listener(listener);
+		log_new_listeners(server);
 		apply(server, config);
 		log_info("reloaded %s", config->file);
 	}
@@ -398,7 +414,7 @@ reload(struct server *server)
 	notify_ready(&server->notify);
 }
 
-/* The first signal stops accepting and reading; a second one ends the wait for slow clients. */
+/* The first signal ends accepting and reading; what waits is still written. */
 static void
 begin_end(struct server *server)
 {
@@ -407,9 +423,11 @@ begin_end(struct server *server)
 	notify_stopping(&server->notify);
 	listeners_close(&server->listeners);
 	fdset_clear(&server->listening);
+	fdset_clear(&server->readable);
 	server->drained = server->now + SERVER_DRAIN;
 }
 
+/* Nothing waits any more, or too long, or a second signal came. */
 static bool
 ended(const struct server *server)
 {
@@ -420,27 +438,24 @@ ended(const struct server *server)
 int
 server_run(struct server *server)
 {
-	sigset_t mask;
-
-	set_signals(&mask);
 	server->now = clock_now();
 	notify_ready(&server->notify);
-	while (!ended(server)) {
-		if (wait_ready(server, next_deadline(server), &mask) < 0) {
+	for (;;) {
+		int64_t due = tend(server);
+
+		if (ended(server))
+			return 0;
+		if (wait_ready(server, due) < 0) {
 			log_error("select: %s", strerror(errno));
 			return -1;
 		}
-		serve_readable(server);
-		serve_writable(server);
-		end_pauses(server, pool_reap(&server->pool));
 		if (signal_end > 0)
 			begin_end(server);
-		if (signal_reload) {
-			signal_reload = 0;
+		if (signal_reload > 0)
 			reload(server);
-		}
+		serve_readable(server);
+		serve_writable(server);
 	}
-	return 0;
 }
 
 void

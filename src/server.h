@@ -9,6 +9,7 @@
 #ifndef CHATD_SERVER_H
 #define CHATD_SERVER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@
 struct server {
 	struct config *config; /* owned; replaced by a reload */
 	uint16_t port;         /* of the command line, stronger than the file's; 0: none */
+	sigset_t waiting;      /* the signal mask while the loop waits */
 	struct listeners listeners;
 	struct notify notify;
 	struct pool pool;

@@ -45,12 +45,13 @@ sink_open(struct sink *sink, int fd)
 	struct stat st;
 
 	sink->fd = fd;
-	sink->socket = sink->journal = sink->restore = false;
+	sink->socket = sink->journal = sink->restore = sink->ended = false;
 	sink->error = 0;
 	sink->dropped = 0;
 	sink->len = 0;
 	if (fstat(fd, &st) < 0) {
 		sink->error = errno;
+		sink->ended = true;
 		return;
 	}
 	sink->journal = is_journal(&st);
@@ -93,7 +94,7 @@ sink_vline(struct sink *sink, int level, const char *format, va_list args)
 {
 	va_list again;
 
-	if (sink->error != 0)
+	if (sink->ended)
 		return;
 	va_copy(again, args);
 	if (!append(sink, level, format, args)) {
@@ -129,24 +130,37 @@ sink_flush(struct sink *sink)
 	size_t done = 0;
 	int error = 0;
 
-	while (done < sink->len) {
-		ssize_t n = sink->socket ? send(sink->fd, sink->data + done, sink->len - done,
-					       MSG_DONTWAIT | MSG_NOSIGNAL)
-					 : write(sink->fd, sink->data + done, sink->len - done);
-		if (n <= 0) {
+	if (sink->len == 0)
+		return true;
+	while (done < sink->len && error == 0) {
+		const char *data = sink->data + done;
+		size_t len = sink->len - done;
+		ssize_t n = sink->socket ? send(sink->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+					 : write(sink->fd, data, len);
+
+		if (n > 0)
+			done += (size_t)n;
+		else
 			error = n < 0 ? errno : EAGAIN;
-			break;
-		}
-		done += (size_t)n;
 	}
 	sink->len -= done;
 	memmove(sink->data, sink->data + done, sink->len);
-	if (error == 0)
-		return true;
 	if (error == EAGAIN || error == EINTR)
 		return false;
-	if (error == EPIPE || error == ECONNRESET || error == EBADF || error == EINVAL)
-		sink->error = errno;
-	drop_all(sink);
+	sink->error = error;
+	if (error != 0)
+		drop_all(sink);
+	sink->ended = error == EPIPE || error == ECONNRESET || error == EBADF || error == EINVAL;
 	return true;
+}
+
+unsigned long
+sink_dropped(struct sink *sink)
+{
+	unsigned long dropped = sink->dropped;
+
+	if (sink->error != 0 || sink->len > 0)
+		return 0;
+	sink->dropped = 0;
+	return dropped;
 }

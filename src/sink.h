@@ -25,8 +25,9 @@ struct sink {
 	bool socket;
 	bool journal;          /* it is the stream of $JOURNAL_STREAM: lines bear a <N> prefix */
 	bool restore;          /* O_NONBLOCK is to be taken from a shared description again */
-	int error;             /* errno of the write that ended this sink for good, or 0 */
-	unsigned long dropped; /* lines, since the caller last set it to 0 */
+	int error;             /* errno of the last write, or 0: lines are lost while it lasts */
+	bool ended;            /* that error was for good: nothing is written any more */
+	unsigned long dropped; /* lines, not told yet */
 	size_t len;
 	char data[SINK_ROOM];
 };
@@ -43,5 +44,8 @@ void sink_line(struct sink *sink, int level, const char *format, ...)
 
 /* Writes what the descriptor takes now. Returns whether nothing is left to write. */
 bool sink_flush(struct sink *sink);
+
+/* How many lines were dropped, once there is room again: 0 before. Each is told once. */
+unsigned long sink_dropped(struct sink *sink);
 
 #endif

@@ -9,6 +9,7 @@
 
 static struct sink out;
 static bool on;
+static int told; /* the error of standard output that the log knows of */
 
 /* The table of the required lines. The space after the last one belongs to it. */
 #define WAITING  "Waiting on select()..."
@@ -30,6 +31,7 @@ trace_open(bool enabled)
 {
 	sink_open(&out, STDOUT_FILENO);
 	on = enabled;
+	told = 0;
 }
 
 void
@@ -82,17 +84,25 @@ trace_removing(int sd)
 	LINE(REMOVING, sd);
 }
 
+/* A full disk is told once when it begins, a reader that has gone once and for all. */
+static void
+tell_error(int error)
+{
+	if (error != 0 && error != told && on)
+		log_warn("standard output: %s; the trace %s", strerror(error),
+		    out.ended ? "ends" : "loses lines");
+	told = error;
+}
+
 int
 trace_flush(void)
 {
+	unsigned long dropped;
+
 	if (!sink_flush(&out))
 		return out.fd;
-	if (out.error != 0 && on) {
-		log_warn("standard output: %s; the trace ends", strerror(out.error));
-		on = false;
-	} else if (out.dropped > 0) {
-		log_warn("standard output was blocked, %lu trace lines dropped", out.dropped);
-		out.dropped = 0;
-	}
+	tell_error(out.error);
+	if ((dropped = sink_dropped(&out)) > 0)
+		log_warn("standard output was blocked, %lu trace lines dropped", dropped);
 	return -1;
 }
