@@ -69,9 +69,23 @@ addr_parse(struct addr *addr, const char *text)
 	if (inet_pton(AF_INET6, ip, &in6) != 1)
 		return -1;
 	set_ipv6(addr, &in6);
-	if (text[len] == '%' && (addr->scope = if_nametoindex(text + len + 1)) == 0)
+	if (text[len] == '\0')
+		return 0;
+	if (addr->family != AF_INET6 || (addr->scope = if_nametoindex(text + len + 1)) == 0)
 		return -1;
 	return 0;
+}
+
+/* "[v6]" in the first len bytes of text. */
+static int
+parse_bracketed(struct addr *addr, const char *text, size_t len)
+{
+	char host[ADDR_TEXT];
+
+	if (len < 2 || len >= sizeof(host) || text[0] != '[' || text[len - 1] != ']')
+		return -1;
+	strlcpy(host, text + 1, len - 1);
+	return strchr(host, ':') != NULL ? addr_parse(addr, host) : -1;
 }
 
 int
@@ -81,7 +95,8 @@ addr_parse_port(struct addr *addr, const char *text, uint16_t port)
 	char host[ADDR_TEXT];
 	size_t len;
 
-	if (addr_parse(addr, text) == 0) {
+	len = strlen(text);
+	if (addr_parse(addr, text) == 0 || parse_bracketed(addr, text, len) == 0) {
 		addr->port = port;
 		return 0;
 	}
@@ -89,13 +104,9 @@ addr_parse_port(struct addr *addr, const char *text, uint16_t port)
 	    colon[1] > '9')
 		return -1;
 	strlcpy(host, text, len + 1);
-	if (host[0] == '[' && host[len - 1] == ']') {
-		host[len - 1] = '\0';
-		if (addr_parse(addr, host + 1) < 0 || strchr(host, ':') == NULL)
-			return -1;
-	} else if (strchr(host, ':') != NULL || addr_parse(addr, host) < 0) {
+	if (parse_bracketed(addr, text, len) < 0 &&
+	    (strchr(host, ':') != NULL || addr_parse(addr, host) < 0))
 		return -1;
-	}
 	addr->port = (uint16_t)strtonum(colon + 1, 0, UINT16_MAX, &error);
 	return error == NULL ? 0 : -1;
 }

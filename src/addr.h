@@ -45,7 +45,7 @@ bool addr_same_host(const struct addr *a, const struct addr *b);
 
 /* Reads a numeric IPv4 or IPv6 address. Returns 0 or -1. */
 int addr_parse(struct addr *addr, const char *text);
-/* Reads "host:port", "[v6]:port", or an address alone, which gets port. Returns 0 or -1. */
+/* Reads "host:port", "[v6]:port", or "host", "v6", "[v6]", which get port. Returns 0 or -1. */
 int addr_parse_port(struct addr *addr, const char *text, uint16_t port);
 
 /* sd is the connection, asked for the peer of a unix socket. */

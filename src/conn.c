@@ -93,10 +93,12 @@ conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t roo
 	if (n < 0)
 		return failure();
 	if (n == 0) {
-		if (conn->line.len > 0) {
-			data[0] = '\n';
-			got->msg = take_lines(conn, arena, spare, 1);
-		}
+		if (conn->line.len == 0)
+			return CONN_CLOSED;
+		if (conn->line.len >= max)
+			return CONN_TOO_LONG;
+		data[0] = '\n';
+		got->msg = take_lines(conn, arena, spare, 1);
 		return CONN_CLOSED;
 	}
 	got->bytes = (size_t)n;
@@ -116,6 +118,14 @@ conn_unacked(const struct conn *conn)
 
 	ioctl(conn->fd, SIOCOUTQ, &bytes);
 	return bytes;
+}
+
+void
+conn_deafen(struct conn *conn)
+{
+	conn->deaf = true;
+	queue_clear(&conn->queue);
+	shutdown(conn->fd, SHUT_WR);
 }
 
 /* One span is the rule, and send costs less than sendmsg. */

@@ -20,6 +20,7 @@
 struct conn {
 	struct queue queue; /* first, since a broadcast touches only this */
 	int fd;
+	bool deaf;        /* it has gone, and is only read to its end */
 	bool over;        /* its queue passed limits.queue and has not yet drained to half */
 	uint8_t refusals; /* calls in a row that a ready socket refused */
 	struct line line; /* what came of a line without an end yet */
@@ -61,6 +62,9 @@ enum conn_outcome conn_read(struct conn *conn, struct arena *arena, struct line 
 
 /* Bytes that the kernel still keeps for the client; they shrink when it takes some. */
 int conn_unacked(const struct conn *conn);
+
+/* It takes nothing any more: what waits is dropped, and an end of file is sent. */
+void conn_deafen(struct conn *conn);
 
 /* Writes until the queue is empty or the socket takes no more. taken is how many bytes it took. */
 enum conn_outcome conn_write(struct conn *conn, size_t *taken);

@@ -323,7 +323,10 @@ listener_name(const struct listener *listener, char text[LISTENER_NAME])
 	socklen_t len = sizeof(sa);
 	struct addr addr;
 
-	getsockname(listener->fd, (struct sockaddr *)&sa, &len);
+	if (getsockname(listener->fd, (struct sockaddr *)&sa, &len) < 0) {
+		snprintf(text, LISTENER_NAME, "descriptor %d", listener->fd);
+		return text;
+	}
 	if (sa.ss_family == AF_UNIX) {
 		strlcpy(text, ((struct sockaddr_un *)&sa)->sun_path, LISTENER_NAME);
 	} else {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "config.h"
@@ -66,6 +67,10 @@ main(int argc, char **argv)
 	inherited = sd_listen_fds(1);
 	closefrom(STDERR_FILENO + 1 + (inherited > 0 ? inherited : 0));
 	log_open();
+	if (inherited < 0) {
+		log_error("sd_listen_fds: %s", strerror(-inherited));
+		return EXIT_FAILURE;
+	}
 	if ((config = config_load(options.file, options.port, log_fault)) == NULL) {
 		result = -1;
 	} else if (options.check) {

@@ -23,8 +23,10 @@ connect_manager(const char *path)
 	size_t len = strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
 	int fd;
 
-	if (len >= sizeof(sun.sun_path) || (path[0] != '/' && path[0] != '@'))
+	if (len >= sizeof(sun.sun_path) || (path[0] != '/' && path[0] != '@')) {
+		errno = EINVAL;
 		return -1;
+	}
 	if (path[0] == '@')
 		sun.sun_path[0] = '\0'; /* an abstract name, which ends where its length says */
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
@@ -36,21 +38,25 @@ connect_manager(const char *path)
 	return -1;
 }
 
-void
+int
 notify_open(struct notify *notify, int highest)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	uint64_t watchdog;
-	int fd, high;
+	int fd;
 
 	*notify = (struct notify){.fd = -1, .clients = UINT32_MAX};
-	if (path == NULL || (fd = connect_manager(path)) < 0)
-		return;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, highest);
+	if (path == NULL)
+		return 0;
+	if ((fd = connect_manager(path)) < 0)
+		return -1;
+	notify->fd = fcntl(fd, F_DUPFD_CLOEXEC, highest);
 	close(fd);
-	notify->fd = high;
+	if (notify->fd < 0)
+		return -1;
 	if (sd_watchdog_enabled(0, &watchdog) > 0)
 		notify->watchdog = (int64_t)(watchdog / 2);
+	return 0;
 }
 
 void

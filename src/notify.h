@@ -22,8 +22,8 @@ struct notify {
 	uint64_t lines;
 };
 
-/* highest: the largest descriptor number that may be used. */
-void notify_open(struct notify *notify, int highest);
+/* highest: the largest descriptor number that may be used. Returns 0, or -1 with errno. */
+int notify_open(struct notify *notify, int highest);
 void notify_close(struct notify *notify);
 
 void notify_ready(struct notify *notify);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/param.h>
 
-#include "clock.h"
 #include "log.h"
 #include "trace.h"
 
@@ -130,16 +129,23 @@ pool_free(struct pool *pool, const char *reason)
 	free(pool->conns);
 }
 
+/* Without memory nothing is received; it may be back after a rest. */
 static void
-broadcast(struct pool *pool, const struct conn *origin, const struct msg *msg)
+starve(struct pool *pool, int64_t now)
+{
+	pool->read_again = now + POOL_REST;
+}
+
+static void
+broadcast(struct pool *pool, const struct conn *origin, const struct msg *msg, int64_t now)
 {
 	FDSET_FOREACH (sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
 
-		if (conn == origin)
+		if (conn == origin || conn->deaf)
 			continue;
 		if (!queue_push(&conn->queue, msg))
-			pool->starved = true;
+			starve(pool, now);
 		fdset_add(&pool->writers, sd);
 	}
 }
@@ -150,24 +156,22 @@ deliver(struct pool *pool, struct conn *origin, const struct msg *msg, int64_t n
 	pool->lines += line_count(msg_data(msg), msg->len);
 	if (pool->config->sanitize)
 		line_sanitize(msg_data(msg), msg->len);
-	broadcast(pool, origin, msg);
+	broadcast(pool, origin, msg, now);
 	origin->heard = now;
 	TAILQ_REMOVE(&pool->heard, origin, entry);
 	TAILQ_INSERT_TAIL(&pool->heard, origin, entry);
 }
 
 bool
-pool_ready(struct pool *pool)
+pool_reading(const struct pool *pool)
 {
-	if (pool->over > 0 || pool->refused)
-		return false;
-	if (!pool->starved)
-		return true;
-	FDSET_FOREACH (sd, &pool->writers)
-		if (!queue_reserve(&pool->conns[sd]->queue))
-			return false;
-	pool->starved = false;
-	return true;
+	return pool->over == 0 && pool->read_again == 0;
+}
+
+bool
+pool_writing(const struct pool *pool)
+{
+	return pool->write_again == 0;
 }
 
 size_t
@@ -193,12 +197,12 @@ reserve(struct pool *pool, struct conn *conn, size_t room)
 
 /* Counts refusals that come in spite of select. Real ones mean that the kernel lacks memory. */
 static void
-count_refusal(struct pool *pool, struct conn *conn)
+count_refusal(struct pool *pool, struct conn *conn, int64_t now)
 {
-	if (++conn->refusals >= REFUSALS_MAX) {
-		conn->refusals = 0;
-		pool->refused = true;
-	}
+	if (++conn->refusals < REFUSALS_MAX)
+		return;
+	conn->refusals = 0;
+	pool->read_again = pool->write_again = now + POOL_REST;
 }
 
 /* What waits for a client that closed is offered to it once more. */
@@ -221,8 +225,10 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 	char reason[64];
 	int error;
 
-	if (pool->starved || (room = reserve(pool, conn, room)) == 0) {
-		pool->starved = true;
+	if (!pool_reading(pool))
+		return;
+	if ((room = reserve(pool, conn, room)) == 0) {
+		starve(pool, now);
 		return;
 	}
 	trace_readable(sd);
@@ -238,7 +244,7 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 	case CONN_DONE:
 		break;
 	case CONN_AGAIN:
-		count_refusal(pool, conn);
+		count_refusal(pool, conn, now);
 		break;
 	case CONN_CLOSED:
 		trace_closed(sd);
@@ -255,6 +261,14 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 }
 
 static void
+deafen(struct pool *pool, struct conn *conn)
+{
+	conn_deafen(conn);
+	calm(pool, conn);
+	fdset_remove(&pool->writers, conn->fd);
+}
+
+static void
 note_progress(struct conn *conn, int64_t now)
 {
 	conn->stalled = now;
@@ -268,6 +282,10 @@ pool_write(struct pool *pool, int sd, int64_t now)
 	size_t taken;
 	enum conn_outcome outcome = conn_write(conn, &taken);
 
+	if (outcome == CONN_FAILED && (errno == EPIPE || errno == ECONNRESET)) {
+		deafen(pool, conn);
+		return;
+	}
 	if (outcome == CONN_FAILED) {
 		pool_remove(pool, conn, strerror(errno));
 		return;
@@ -277,7 +295,7 @@ pool_write(struct pool *pool, int sd, int64_t now)
 		if (conn->over)
 			note_progress(conn, now);
 	} else {
-		count_refusal(pool, conn);
+		count_refusal(pool, conn, now);
 	}
 	if (outcome == CONN_DONE)
 		fdset_remove(&pool->writers, sd);
@@ -299,19 +317,22 @@ pool_check(struct pool *pool, int64_t now)
 			note_progress(conn, now);
 		}
 	}
-	pool->held = pool->over > 0;
 }
 
 void
-pool_recheck(struct pool *pool, int64_t now)
+pool_reconfigure(struct pool *pool, const struct config *config, int64_t now)
 {
+	pool->config = config;
 	FDSET_FOREACH (sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
 
-		if (!access_allows(pool->config->access, &conn->addr))
+		if (queue_lag(&conn->queue, pool->arena.position) <= config->limits.queue)
+			calm(pool, conn);
+		if (!access_allows(config->access, &conn->addr))
 			dismiss(
 			    pool, conn, now, "your address is not allowed", "address not allowed");
 	}
+	pool_check(pool, now);
 }
 
 /* The deadline of a limit that counts from since. */
@@ -363,7 +384,7 @@ expire_idle(struct pool *pool, int64_t now)
 	struct conn *conn;
 	char reason[64];
 
-	if (idle == 0 || pool->over > 0)
+	if (idle == 0 || !pool_reading(pool))
 		return CLOCK_NEVER;
 	while ((conn = TAILQ_FIRST(&pool->heard)) != NULL) {
 		int64_t due = deadline(MAX(conn->heard, pool->resumed), idle);
@@ -376,16 +397,37 @@ expire_idle(struct pool *pool, int64_t now)
 	return CLOCK_NEVER;
 }
 
+/* Whether every queue has a place for one more message, as queue_push wants it. */
+static bool
+have_places(struct pool *pool)
+{
+	FDSET_FOREACH (sd, &pool->writers)
+		if (!queue_reserve(&pool->conns[sd]->queue))
+			return false;
+	return true;
+}
+
+static int64_t
+expire_rests(struct pool *pool, int64_t now)
+{
+	if (pool->read_again != 0 && now >= pool->read_again)
+		pool->read_again = have_places(pool) ? 0 : now + POOL_REST;
+	if (now >= pool->write_again)
+		pool->write_again = 0;
+	return MIN(pool->read_again != 0 ? pool->read_again : CLOCK_NEVER,
+	    pool->write_again != 0 ? pool->write_again : CLOCK_NEVER);
+}
+
 int64_t
 pool_expire(struct pool *pool, int64_t now)
 {
-	int64_t stalled = expire_stalled(pool, now);
+	int64_t next = MIN(expire_stalled(pool, now), expire_rests(pool, now));
 
-	/* A held pool hears nobody, so nobody is idle before it has resumed. */
-	if (pool->held)
+	/* Whoever is not read cannot be idle. */
+	if (!pool->reading)
 		pool->resumed = now;
-	pool->held = pool->over > 0;
-	return MIN(stalled, expire_idle(pool, now));
+	pool->reading = pool_reading(pool);
+	return MIN(next, expire_idle(pool, now));
 }
 
 bool

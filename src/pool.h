@@ -8,8 +8,11 @@
  * together receive at most about limits.queue bytes, shared evenly, so memory stays near twice
  * that.
  *
- * Memory refused. Whatever delivering needs is reserved before the recv. While that is refused, the
- * pool is starved: nobody is read, what waits still leaves, and pool_ready tries again.
+ * Memory refused. Whatever delivering needs is reserved before the recv. Where that is refused
+ * nobody is read for POOL_REST, and then it is tried again; what waits still leaves meanwhile.
+ *
+ * A client that has gone while something waits for it may have spoken before: it is deaf from then
+ * on, and read to its end like everybody.
  *
  * A connection that is removed leaves the sets at once, with its trace line; its descriptor is
  * closed and its memory freed by pool_reap at the end of the pass, so no number is used twice in
@@ -22,11 +25,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "config.h"
 #include "conn.h"
 #include "fdset.h"
 #include "line.h"
 #include "msg.h"
+
+#define POOL_REST (CLOCK_SECOND / 10)
 
 TAILQ_HEAD(conns, conn);
 
@@ -38,11 +44,12 @@ struct pool {
 	struct fdset writers;        /* of those whose queue is not empty */
 	uint32_t count;
 	uint32_t over;      /* connections whose queue keeps the pool held */
-	bool starved;       /* memory was refused */
-	bool refused;       /* a ready socket keeps refusing for want of kernel memory */
+	int64_t read_again; /* after memory was refused: when reading is tried again, or 0 */
+	int64_t
+	    write_again;    /* after the kernel refused ready sockets: the same for writing, or 0 */
 	uint64_t lines;     /* received since the start */
-	bool held;          /* over > 0, as of the last look */
-	int64_t resumed;    /* when the pool was last held: nobody could be heard before */
+	bool reading;       /* clients are read, as of the last look */
+	int64_t resumed;    /* when they last were not: nobody could be heard before */
 	struct conns heard; /* all connections, the one heard last at the end */
 	struct conns gone;  /* removed in this pass */
 	struct arena arena; /* what was received */
@@ -60,8 +67,9 @@ int pool_add(struct pool *pool, int sd, const struct addr *addr, int64_t now);
 /* How many connections come from the same host. */
 uint32_t pool_count_host(const struct pool *pool, const struct addr *addr);
 
-/* Whether clients are to be read now. */
-bool pool_ready(struct pool *pool);
+/* Whether clients are to be read, and written to, now. */
+bool pool_reading(const struct pool *pool);
+bool pool_writing(const struct pool *pool);
 /* Receives once from sd, at most room bytes, and passes whole lines on to all others. */
 void pool_read(struct pool *pool, int sd, size_t room, int64_t now);
 /* The room for each of count readers in one pass, in bytes. */
@@ -70,9 +78,12 @@ void pool_write(struct pool *pool, int sd, int64_t now);
 /* Holds the pool where a queue has grown over its limit. Called after the readers of a pass. */
 void pool_check(struct pool *pool, int64_t now);
 
-/* Removes those whom new access rules shut out. */
-void pool_recheck(struct pool *pool, int64_t now);
-/* Removes the stalled and the idle that are due. Returns when the next one is, or CLOCK_NEVER. */
+/* After a reload: removes those whom new access rules shut out, and looks at the queues anew. */
+void pool_reconfigure(struct pool *pool, const struct config *config, int64_t now);
+/*
+ * Removes the stalled and the idle, and ends rests, as they are due. Returns when the next one is,
+ * or CLOCK_NEVER.
+ */
 int64_t pool_expire(struct pool *pool, int64_t now);
 /* Closes and frees what was removed. Returns whether there was any. */
 bool pool_reap(struct pool *pool);

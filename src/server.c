@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
 #include <sys/resource.h>
@@ -16,7 +17,7 @@
 
 #define ACCEPT_BATCH 64 /* clients of one listener in one pass */
 #define ACCEPT_PAUSE CLOCK_SECOND
-#define REST         (CLOCK_SECOND / 10)
+#define FUTILE_MAX   8 /* times in a row that what select calls ready does nothing, until a pause */
 
 /* Descriptors beside those of clients and listeners: 0 to 2, the manager's, a file being read. */
 #define SPARE_FDS 8
@@ -36,23 +37,24 @@ static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
 #define HANDLED (sizeof(handled) / sizeof(handled[0]))
 
 /* The signals are delivered only while the loop waits, with waiting as its mask. */
-static void
+static int
 set_signals(sigset_t *waiting)
 {
-	struct sigaction action = {.sa_handler = on_signal};
+	struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
 	sigset_t blocked;
 
 	sigemptyset(&blocked);
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < HANDLED; i++) {
 		sigaddset(&blocked, handled[i]);
-		sigaction(handled[i], &action, NULL);
+		if (sigaction(handled[i], &action, NULL) < 0)
+			return -1;
 	}
-	sigprocmask(SIG_BLOCK, &blocked, waiting);
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &blocked, waiting) < 0)
+		return -1;
 	for (size_t i = 0; i < HANDLED; i++)
 		sigdelset(waiting, handled[i]);
-	action.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &action, NULL);
+	return 0;
 }
 
 /* While a descriptor is ready, pselect returns without delivering a signal: look for one. */
@@ -107,7 +109,6 @@ server_init(struct server *server, struct config *config, uint16_t port)
 	    .readable = FDSET_EMPTY,
 	    .writable = FDSET_EMPTY,
 	};
-	set_signals(&server->waiting);
 	pool_init(&server->pool, config);
 }
 
@@ -164,10 +165,17 @@ server_listen(struct server *server, int inherited)
 		log_error("%s", error);
 		return -1;
 	}
+	if (set_signals(&server->waiting) < 0) {
+		log_error("signals: %s", strerror(errno));
+		return -1;
+	}
 	if (watch_listeners(server) < 0)
 		return -1;
 	files = raise_nofile(server->config);
-	notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1);
+	if (notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1) < 0) {
+		log_error("notify %s: %s", getenv("NOTIFY_SOCKET"), strerror(errno));
+		return -1;
+	}
 	log_new_listeners(server);
 	return 0;
 }
@@ -228,55 +236,41 @@ resume_accepting(struct server *server)
 	server->accept_told = false;
 }
 
+/* Accepts those who wait at the listener with descriptor fd. */
 static void
 accept_clients(struct server *server, int fd)
 {
 	struct listener *listener;
 	struct addr addr;
+	int accepted = 0, sd;
 
 	TAILQ_FOREACH (listener, &server->listeners, entry)
 		if (listener->fd == fd)
 			break;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int sd = listener_accept(listener, &addr);
-
-		if (sd >= 0) {
+		if ((sd = listener_accept(listener, &addr)) >= 0) {
+			accepted++;
 			admit(server, sd, &addr);
 		} else if (errno == EAGAIN) {
-			resume_accepting(server);
-			return;
+			if (accepted > 0)
+				resume_accepting(server);
+			break;
 		} else if (errno != ECONNABORTED && errno != EINTR) {
 			pause_accepting(server, errno);
 			return;
 		}
 	}
+	server->futile_accepts = accepted > 0 ? 0 : server->futile_accepts + 1;
+	if (server->futile_accepts >= FUTILE_MAX)
+		pause_accepting(server, errno);
 }
 
-/* Whether clients are served at all, and whether they are read. */
-static bool
-writing(const struct server *server)
-{
-	return server->rest == 0;
-}
-
-static bool
-reading(struct server *server)
-{
-	return server->drained == 0 && server->rest == 0 && pool_ready(&server->pool);
-}
-
-/* Ends pauses that are over, and the pause of accepting also when a connection has gone. */
+/* Ends the pause of accepting, when it is over or a connection has gone. */
 static void
-end_pauses(struct server *server, bool gone)
+end_pause(struct server *server, bool gone)
 {
 	if (gone || server->now >= server->accept_again)
 		server->accept_again = 0;
-	if (server->now >= server->rest)
-		server->rest = 0;
-	if (server->pool.refused) {
-		server->pool.refused = false;
-		server->rest = server->now + REST;
-	}
 }
 
 /* Does what is due, frees what was removed. Returns when the next thing is due. */
@@ -286,14 +280,10 @@ tend(struct server *server)
 	struct pool *pool = &server->pool;
 	int64_t next = MIN(pool_expire(pool, server->now), log_expire(server->now));
 
-	end_pauses(server, pool_reap(pool));
+	end_pause(server, pool_reap(pool));
 	next = MIN(next, notify_pass(&server->notify, server->now, pool->count, pool->lines));
 	if (server->accept_again != 0)
 		next = MIN(next, server->accept_again);
-	if (server->rest != 0)
-		next = MIN(next, server->rest);
-	else if (pool->starved)
-		next = MIN(next, server->now + REST);
 	if (server->drained != 0)
 		next = MIN(next, server->drained);
 	return next;
@@ -307,28 +297,42 @@ prepare(struct server *server)
 	fdset_clear(&server->writable);
 	if (server->accept_again == 0)
 		fdset_join(&server->readable, &server->listening);
-	if (reading(server))
+	if (server->drained == 0 && pool_reading(&server->pool))
 		fdset_join(&server->readable, &server->pool.members);
-	if (writing(server))
+	if (pool_writing(&server->pool))
 		fdset_join(&server->writable, &server->pool.writers);
 	return MAX(server->listening.last, server->pool.members.last);
 }
 
 /*
- * Waits until something is ready, a signal comes or the deadline has passed. Returns 0, or -1 with
- * errno. Standard output and standard error are waited for only while they are blocked.
+ * Asks select about a blocked standard output or error. Returns until, or an earlier time where the
+ * stream goes on refusing though select calls it writable.
+ */
+static int64_t
+await_stream(struct server *server, int fd, int64_t until)
+{
+	if (fd < 0)
+		return until;
+	if (server->futile_writes >= FUTILE_MAX)
+		return MIN(until, server->now + POOL_REST);
+	fdset_add(&server->writable, fd);
+	return until;
+}
+
+/* Waits until something is ready, a signal comes or the time has come. Returns 0, or -1 with errno.
  */
 static int
 wait_ready(struct server *server, int64_t until)
 {
 	struct timespec timeout = {0};
-	int maxfd = prepare(server), blocked, ready;
+	int maxfd = prepare(server), out, err, ready;
 
 	trace_waiting(maxfd);
-	if ((blocked = trace_flush()) >= 0)
-		fdset_add(&server->writable, blocked);
-	if ((blocked = log_flush()) >= 0)
-		fdset_add(&server->writable, blocked);
+	out = trace_flush();
+	err = log_flush();
+	if (out < 0 && err < 0)
+		server->futile_writes = 0;
+	until = await_stream(server, out, await_stream(server, err, until));
 	if (until > server->now) {
 		timeout.tv_sec = (until - server->now) / CLOCK_SECOND;
 		timeout.tv_nsec = (until - server->now) % CLOCK_SECOND * 1000;
@@ -339,6 +343,8 @@ wait_ready(struct server *server, int64_t until)
 	server->now = clock_now();
 	if (ready > 0) {
 		take_signals();
+		server->futile_writes += fdset_has(&server->writable, STDOUT_FILENO) ||
+					 fdset_has(&server->writable, STDERR_FILENO);
 		return 0;
 	}
 	fdset_clear(&server->readable);
@@ -377,12 +383,32 @@ serve_writable(struct server *server)
 static void
 apply(struct server *server, struct config *config)
 {
-	config_free(server->config);
+	struct config *before = server->config;
+
 	server->config = config;
-	server->pool.config = config;
 	trace_enable(config->trace);
 	raise_nofile(config);
-	pool_recheck(&server->pool, server->now);
+	pool_reconfigure(&server->pool, config, server->now);
+	config_free(before);
+}
+
+/* Opens and closes listeners as config wants it. Returns 0, or -1 logged with nothing changed. */
+static int
+change_listeners(struct server *server, const struct config *config)
+{
+	int highest = MAX(server->listening.last, server->pool.members.last);
+	char error[LISTENER_ERROR];
+
+	/* Descriptors are the lowest that are free: room for the highest that can come of it. */
+	if (reserve(server, highest + (int)config->n_endpoints + SPARE_FDS) < 0) {
+		log_error("memory for listeners: %s", strerror(errno));
+		return -1;
+	}
+	if (listeners_change(&server->listeners, server->config, config, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
+	return 0;
 }
 
 /* Everything is checked before anything is changed. */
@@ -390,8 +416,7 @@ static void
 reload(struct server *server)
 {
 	const char *file = server->config->file;
-	struct config *config = NULL;
-	char error[LISTENER_ERROR];
+	struct config *config;
 
 	signal_reload = 0;
 	notify_reloading(&server->notify, clock_now());
@@ -399,13 +424,10 @@ reload(struct server *server)
 		log_warn("nothing to reload: chatd was started without a file");
 	} else if ((config = config_load(file, server->port, log_fault)) == NULL) {
 		log_error("%s: not reloaded, the old settings stay", file);
-	} else if (listeners_change(&server->listeners, server->config, config, error) < 0) {
-		log_error("%s", error);
+	} else if (change_listeners(server, config) < 0) {
 		log_error("%s: not reloaded, the old settings stay", file);
 		config_free(config);
-		config = NULL;
-	}
-	if (config != NULL) {
+	} else {
 		log_new_listeners(server);
 		apply(server, config);
 		log_info("reloaded %s", config->file);

@@ -31,11 +31,12 @@ struct server {
 	struct fdset listening; /* descriptors of the listeners */
 	struct fdset readable;  /* asked of select, and its answer */
 	struct fdset writable;
-	int64_t now;          /* of this pass */
-	int64_t accept_again; /* while accepting is paused: when it is tried again, or 0 */
-	bool accept_told;     /* the log knows that accepting does not work */
-	int64_t rest;         /* while the kernel refuses: when it is tried again, or 0 */
-	int64_t drained;      /* while the server ends: its deadline, or 0 */
+	int64_t now;             /* of this pass */
+	int64_t accept_again;    /* while accepting is paused: when it is tried again, or 0 */
+	unsigned futile_accepts; /* passes in a row in which a ready listener had nobody */
+	unsigned futile_writes;  /* and in which a writable stream took nothing */
+	bool accept_told;        /* the log knows that accepting does not work */
+	int64_t drained;         /* while the server ends: its deadline, or 0 */
 };
 
 /* Takes over config. Opens nothing yet. */

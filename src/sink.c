@@ -30,9 +30,11 @@ open_nonblocking(struct sink *sink)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", sink->fd);
 	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (own >= 0) {
-		dup2(own, sink->fd);
+		int replaced = dup2(own, sink->fd);
+
 		close(own);
-		return;
+		if (replaced >= 0)
+			return;
 	}
 	flags = fcntl(sink->fd, F_GETFL);
 	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
