@@ -141,12 +141,13 @@ get_text(int fd, bool *closed)
 size_t
 stuff(int fd)
 {
-	static const char zeros[4096];
-	size_t len = 0, piece = sizeof(zeros);
+	char dots[4096];
+	size_t len = 0, piece = sizeof(dots);
 	ssize_t n;
 
+	memset(dots, '.', sizeof(dots));
 	while (piece > 0) {
-		while ((n = write(fd, zeros, piece)) > 0)
+		while ((n = write(fd, dots, piece)) > 0)
 			len += (size_t)n;
 		piece /= 2;
 	}

@@ -54,7 +54,8 @@ void set_nonblocking(int fd);
 void put_text(int fd, const char *text);
 /* All that can be read now, as a string. Good until the next look. closed: end of file follows. */
 const char *get_text(int fd, bool *closed);
-/* Fills the socket until it takes no more. Returns how many bytes it took. */
+/* Fills a non-blocking socket or pipe with dots until it takes no more. Returns how many bytes it
+ * took. */
 size_t stuff(int fd);
 bool is_open(int fd);
 

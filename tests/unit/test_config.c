@@ -1,0 +1,869 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "faults.h"
+#include "seam.h"
+
+/* The endpoints as one string: "127.0.0.1:80 [::]:80(v6only) /run/chat". */
+static const char *
+endpoints(const struct config *config)
+{
+	static char all[4096];
+	char text[ADDR_TEXT];
+
+	all[0] = '\0';
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		strcat(all, i == 0 ? "" : " ");
+		strcat(all, endpoint_format(&config->endpoints[i], text));
+		strcat(all, config->endpoints[i].v6only ? "(v6only)" : "");
+	}
+	return all;
+}
+
+static void
+expect_endpoints(const char *text, const char *want)
+{
+	struct config *config = config_of(text);
+
+	assert_string_equal(endpoints(config), want);
+	config_free(config);
+}
+
+static bool
+allows(const struct config *config, const char *text)
+{
+	struct addr addr;
+
+	assert_int_equal(addr_parse(&addr, text), 0);
+	return access_allows(config->access, &addr);
+}
+
+static void
+expect_defaults(const struct config *config)
+{
+	assert_int_equal(config->port, 9034);
+	assert_string_equal(endpoints(config), "[::]:9034");
+	assert_true(config->trace);
+	assert_false(config->log_connections);
+	assert_false(config->sanitize);
+	assert_int_equal(config->limits.clients, 1000);
+	assert_int_equal(config->limits.clients_per_address, 0);
+	assert_int_equal(config->limits.line, 8192);
+	assert_int_equal(config->limits.queue, 1048576);
+	assert_int_equal(config->limits.stall, 30);
+	assert_int_equal(config->limits.idle, 0);
+	assert_true(allows(config, "203.0.113.9"));
+	assert_true(allows(config, "2001:db8::9"));
+	assert_int_equal(config->unix_mode, 0660);
+	assert_int_equal(config->unix_owner, (uid_t)-1);
+	assert_int_equal(config->unix_group, (gid_t)-1);
+}
+
+TEST(an_empty_file_and_no_file_give_the_documented_defaults)
+{
+	struct config *empty = config_of(""), *none = config_load(NULL, 0, faults_take);
+
+	expect_defaults(empty);
+	assert_string_equal(empty->file, "FILE");
+	assert_non_null(none);
+	expect_defaults(none);
+	assert_null(none->file);
+	config_free(empty);
+	config_free(none);
+	config_free(NULL);
+}
+
+TEST(every_setting_is_read)
+{
+	struct config *config =
+	    config_of("port = 4242;\n"
+		      "listen = [ \"192.0.2.1\", \"/run/chat\" ];\n"
+		      "trace = false;\n"
+		      "log_connections = true;\n"
+		      "sanitize = true;\n"
+		      "limits = {\n"
+		      "  clients = 5; clients_per_address = 2; line = 100;\n"
+		      "  queue = 2000; stall = 3; idle = 60;\n"
+		      "};\n"
+		      "allow = [ \"10.0.0.0/8\" ];\n"
+		      "deny = [ \"10.1.0.0/16\" ];\n"
+		      "unix = { mode = \"0600\"; owner = \"4\"; group = 5; };\n");
+
+	assert_int_equal(config->port, 4242);
+	assert_string_equal(endpoints(config), "192.0.2.1:4242 /run/chat");
+	assert_false(config->trace);
+	assert_true(config->log_connections);
+	assert_true(config->sanitize);
+	assert_int_equal(config->limits.clients, 5);
+	assert_int_equal(config->limits.clients_per_address, 2);
+	assert_int_equal(config->limits.line, 100);
+	assert_int_equal(config->limits.queue, 2000);
+	assert_int_equal(config->limits.stall, 3);
+	assert_int_equal(config->limits.idle, 60);
+	assert_true(allows(config, "10.0.0.1"));
+	assert_false(allows(config, "10.1.0.1"));
+	assert_false(allows(config, "11.0.0.1"));
+	assert_int_equal(config->unix_mode, 0600);
+	assert_int_equal(config->unix_owner, 4);
+	assert_int_equal(config->unix_group, 5);
+	config_free(config);
+}
+
+/* The port */
+
+TEST(a_port_on_the_command_line_takes_the_place_of_the_files)
+{
+	struct config *both = config_parse(
+	    "listen = [ \"::1\", \"[::1]:80\" ]; port = 4242;", "FILE", 7, faults_take);
+	struct config *none = config_load(NULL, 7, faults_take);
+
+	assert_int_equal(both->port, 7);
+	assert_string_equal(endpoints(both), "[::1]:7 [::1]:80");
+	assert_int_equal(none->port, 7);
+	assert_string_equal(endpoints(none), "[::]:7");
+	config_free(both);
+	config_free(none);
+}
+
+TEST(the_port_counts_for_endpoints_that_stand_before_it)
+{
+	expect_endpoints("listen = \"127.0.0.1\"; port = 4242;", "127.0.0.1:4242");
+	expect_endpoints("port = 4242; listen = \"127.0.0.1\";", "127.0.0.1:4242");
+}
+
+/* Where to listen */
+
+TEST(every_form_of_an_endpoint_is_read)
+{
+	expect_endpoints("listen = \"127.0.0.1\";", "127.0.0.1:9034");
+	expect_endpoints("listen = [ \"127.0.0.1:80\" ];", "127.0.0.1:80");
+	expect_endpoints("listen = ( \"::1\" );", "[::1]:9034");
+	expect_endpoints("listen = \"[::1]:80\";", "[::1]:80");
+	expect_endpoints("listen = \"localhost\";", "127.0.0.1:9034 [::1]:9034");
+	expect_endpoints("listen = \"localhost:80\";", "127.0.0.1:80 [::1]:80");
+	expect_endpoints("listen = \"/run/chat\";", "/run/chat");
+	expect_endpoints("listen = [ \"127.0.0.1:0\", \"[::1]:0\" ];", "127.0.0.1:0 [::1]:0");
+	expect_endpoints("listen = \"::ffff:127.0.0.1\";", "127.0.0.1:9034");
+}
+
+TEST(every_address_of_ipv6_takes_ipv4_too_unless_one_of_that_port_is_named)
+{
+	expect_endpoints("listen = \"::\";", "[::]:9034");
+	expect_endpoints("listen = \"0.0.0.0\";", "0.0.0.0:9034");
+	expect_endpoints("listen = [ \"::\", \"0.0.0.0\" ];", "[::]:9034(v6only) 0.0.0.0:9034");
+	expect_endpoints("listen = [ \"127.0.0.1\", \"::\" ];", "127.0.0.1:9034 [::]:9034(v6only)");
+	expect_endpoints("listen = [ \"127.0.0.1:80\", \"::\" ];", "127.0.0.1:80 [::]:9034");
+	expect_endpoints("listen = [ \"127.0.0.1\", \"::1\" ];", "127.0.0.1:9034 [::1]:9034");
+	expect_endpoints("listen = [ \"/run/chat\", \"::\" ];", "/run/chat [::]:9034");
+}
+
+TEST(a_path_of_107_bytes_passes_and_one_of_108_does_not)
+{
+	char path[109], text[160], want[160];
+
+	memset(path, 'p', sizeof(path));
+	path[0] = '/';
+	path[107] = '\0';
+	snprintf(text, sizeof(text), "listen = \"%s\";", path);
+	expect_endpoints(text, path);
+	path[107] = 'p';
+	path[108] = '\0';
+	snprintf(text, sizeof(text), "listen = \"%s\";", path);
+	snprintf(want, sizeof(want), "FILE:1: listen: a path of 108 bytes, allowed are 107\n");
+	assert_string_equal(faults_of(text), want);
+}
+
+#define LISTEN_FORMS                                                                        \
+	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\" and " \
+	"\"/path\" of a unix socket\n"
+
+static void
+expect_no_endpoint(const char *endpoint)
+{
+	char text[256], want[512];
+
+	snprintf(text, sizeof(text), "listen = \"%s\";", endpoint);
+	snprintf(want, sizeof(want),
+	    "FILE:1: listen: \"%s\" is no address to listen on, " LISTEN_FORMS, endpoint);
+	assert_string_equal(faults_of(text), want);
+}
+
+TEST(whatever_is_no_endpoint_is_refused)
+{
+	static const char *const texts[] = {"", "chat.example", "chat.example:80", "::1]:80", ":80",
+	    "127.0.0.1:65536", "127.0.0.1:", "[127.0.0.1]:80", "10.0.0.0/8", "relative/path",
+	    "localhost:", "localhost:65536", "localhost.", "Localhost"};
+
+	for (size_t i = 0; i < LENGTH(texts); i++)
+		expect_no_endpoint(texts[i]);
+}
+
+TEST(a_name_that_begins_with_localhost_is_no_address)
+{
+	char text[ADDR_TEXT + 20];
+
+	expect_no_endpoint("localhost5");
+	expect_no_endpoint("localhost5:80");
+	expect_no_endpoint("localhosts");
+	snprintf(text, sizeof(text), "localhost:%080d", 9034);
+	expect_no_endpoint(text);
+}
+
+TEST(an_endpoint_named_twice_is_refused)
+{
+	assert_string_equal(faults_of("port = 80;\n"
+				      "listen = [ \"127.0.0.1\",\n"
+				      "  \"127.0.0.1:80\" ];"),
+	    "FILE:3: listen: 127.0.0.1:80 is named twice\n");
+	assert_string_equal(faults_of("listen = [ \"localhost\", \"::1\" ];"),
+	    "FILE:1: listen: [::1]:9034 is named twice\n");
+	assert_string_equal(faults_of("listen = [ \"/a\", \"/b\", \"/a\" ];"),
+	    "FILE:1: listen: /a is named twice\n");
+}
+
+TEST(a_list_of_no_endpoint_is_refused)
+{
+	assert_string_equal(faults_of("listen = [ ];"), "FILE:1: listen: is empty, " LISTEN_FORMS);
+	assert_string_equal(faults_of("listen = ( );"), "FILE:1: listen: is empty, " LISTEN_FORMS);
+	assert_string_equal(
+	    faults_of("listen = 80;"), "FILE:1: listen: is a whole number, " LISTEN_FORMS);
+	assert_string_equal(
+	    faults_of("listen = { };"), "FILE:1: listen: is a group, " LISTEN_FORMS);
+	assert_string_equal(faults_of("listen = ( \"::\", true, 1.5, [ \"::1\" ] );"),
+	    "FILE:1: listen: is a truth value, " LISTEN_FORMS
+	    "FILE:1: listen: is a number with a fraction, " LISTEN_FORMS
+	    "FILE:1: listen: is a list, " LISTEN_FORMS);
+}
+
+/* Numbers */
+
+static const struct {
+	const char *name;
+	long long min, max;
+	const char *unit, *sized;
+	size_t field;
+} numbers[] = {
+    {"port", 1, 65535, "", "", offsetof(struct config, port)},
+    {"clients", 1, 1048576, " clients", "", offsetof(struct config, limits.clients)},
+    {"clients_per_address", 0, 1048576, " clients", "",
+	offsetof(struct config, limits.clients_per_address)},
+    {"line", 2, 1048576, " bytes", " or a string such as \"64K\"",
+	offsetof(struct config, limits.line)},
+    {"queue", 1024, 1073741824, " bytes", " or a string such as \"64K\"",
+	offsetof(struct config, limits.queue)},
+    {"stall", 1, 86400, " seconds", "", offsetof(struct config, limits.stall)},
+    {"idle", 0, 31536000, " seconds", "", offsetof(struct config, limits.idle)},
+};
+
+/* The file with the i-th number set to value, and its name in a fault. */
+static const char *
+with_number(size_t i, const char *value, char name[64])
+{
+	static char text[256];
+
+	if (i == 0) {
+		snprintf(text, sizeof(text), "port = %s;", value);
+		strcpy(name, "port");
+	} else {
+		snprintf(text, sizeof(text), "limits = { %s = %s; };", numbers[i].name, value);
+		snprintf(name, 64, "limits.%s", numbers[i].name);
+	}
+	return text;
+}
+
+static void
+expect_number(size_t i, const char *value, long long want)
+{
+	char name[64];
+	struct config *config = config_of(with_number(i, value, name));
+
+	assert_int_equal(*(uint32_t *)((char *)config + numbers[i].field), want);
+	config_free(config);
+}
+
+static void
+expect_out_of_range(size_t i, const char *written, long long value)
+{
+	char name[64], want[512];
+	const char *text = with_number(i, written, name);
+
+	snprintf(want, sizeof(want),
+	    "FILE:1: %s: %lld is out of range, allowed is %lld to %lld%s\n", name, value,
+	    numbers[i].min, numbers[i].max, numbers[i].unit);
+	assert_string_equal(faults_of(text), want);
+}
+
+TEST(a_number_at_its_bounds_passes_and_one_past_them_does_not)
+{
+	for (size_t i = 0; i < LENGTH(numbers); i++) {
+		long long values[] = {numbers[i].min, numbers[i].max, numbers[i].min - 1,
+		    numbers[i].max + 1, -9034, INT32_MAX, INT32_MIN};
+		char text[32];
+
+		for (size_t k = 0; k < LENGTH(values); k++) {
+			snprintf(text, sizeof(text), "%lld", values[k]);
+			if (k < 2)
+				expect_number(i, text, values[k]);
+			else
+				expect_out_of_range(i, text, values[k]);
+		}
+	}
+}
+
+TEST(a_number_too_large_for_32_bits_is_out_of_range)
+{
+	for (size_t i = 0; i < LENGTH(numbers); i++) {
+		/* The low 32 bits of these are in range. */
+		expect_out_of_range(i, "4294972416", 4294972416);
+		expect_out_of_range(i, "4294972416L", 4294972416);
+		expect_out_of_range(i, "0x100001400", 4294972416);
+		expect_out_of_range(i, "-4294962176", -4294962176);
+	}
+}
+
+TEST(a_number_is_written_in_decimal_or_hexadecimal)
+{
+	for (size_t i = 0; i < LENGTH(numbers); i++) {
+		expect_number(i, "5120", 5120);
+		expect_number(i, "0x1400", 5120);
+		expect_number(i, "5120L", 5120);
+		expect_number(i, "+5120", 5120);
+	}
+}
+
+TEST(a_number_of_a_wrong_type_is_refused)
+{
+	static const char *const cases[][2] = {{"true", "a truth value"},
+	    {"1.5", "a number with a fraction"}, {"[ 1 ]", "a list"}, {"( )", "a list"},
+	    {"{ }", "a group"}, {"\"10\"", "a string"}};
+
+	for (size_t i = 0; i < LENGTH(numbers); i++)
+		for (size_t k = 0; k < LENGTH(cases); k++) {
+			char name[64], want[512];
+			const char *text = with_number(i, cases[k][0], name);
+
+			/* A string is in order where bytes are counted. */
+			if (k == LENGTH(cases) - 1 && numbers[i].sized[0] != '\0')
+				continue;
+			snprintf(want, sizeof(want),
+			    "FILE:1: %s: is %s, allowed is a whole number from %lld to %lld%s\n",
+			    name, cases[k][1], numbers[i].min, numbers[i].max, numbers[i].sized);
+			assert_string_equal(faults_of(text), want);
+		}
+}
+
+TEST(a_size_may_bear_a_unit)
+{
+	static const struct {
+		const char *text;
+		long long want;
+	} cases[] = {{"\"5120\"", 5120}, {"\"5K\"", 5120}, {"\"5k\"", 5120}, {"\"1M\"", 1048576},
+	    {"\"1m\"", 1048576}, {"\"1024K\"", 1048576}};
+
+	for (size_t i = 3; i <= 4; i++)
+		for (size_t k = 0; k < LENGTH(cases); k++)
+			expect_number(i, cases[k].text, cases[k].want);
+	expect_number(4, "\"1G\"", 1073741824);
+	expect_out_of_range(3, "\"1025K\"", 1049600);
+	expect_out_of_range(4, "\"2G\"", 2147483648);
+	expect_out_of_range(3, "\"1\"", 1);
+}
+
+TEST(whatever_is_no_size_is_refused)
+{
+	static const char *const texts[] = {"", "K", "x", "-1", "+1", " 1", "1 ", "1.5K", "64Kx",
+	    "64KK", "64KB", "0x40", "1T", "1E", "1e3", "64 K", "99999999999999999999",
+	    "18446744073709551616K"};
+
+	for (size_t i = 0; i < LENGTH(texts); i++) {
+		char text[128], want[512];
+		const char *faults;
+
+		snprintf(text, sizeof(text), "limits = { line = \"%s\"; };", texts[i]);
+		snprintf(want, sizeof(want),
+		    "FILE:1: limits.line: \"%s\" is no size, allowed is a number from 2 to "
+		    "1048576 or a string such as \"64K\"\n",
+		    texts[i]);
+		faults = faults_of(text);
+		/* Digits without end are a size, but one out of range. */
+		if (strstr(faults, "is out of range") == NULL)
+			assert_string_equal(faults, want);
+		else
+			assert_true(strlen(texts[i]) > 19);
+	}
+}
+
+/* Truth values */
+
+TEST(a_truth_value_is_true_or_false_and_nothing_else)
+{
+	static const char *const names[] = {"trace", "log_connections", "sanitize"};
+	static const char *const cases[][2] = {{"1", "a whole number"}, {"\"true\"", "a string"},
+	    {"[ true ]", "a list"}, {"{ }", "a group"}, {"1.0", "a number with a fraction"}};
+
+	for (size_t i = 0; i < LENGTH(names); i++)
+		for (size_t k = 0; k < LENGTH(cases); k++) {
+			char text[64], want[128];
+
+			snprintf(text, sizeof(text), "%s = %s;", names[i], cases[k][0]);
+			snprintf(want, sizeof(want),
+			    "FILE:1: %s: is %s, allowed are true and false\n", names[i],
+			    cases[k][1]);
+			assert_string_equal(faults_of(text), want);
+		}
+}
+
+/* Groups */
+
+TEST(an_unknown_setting_is_refused_and_the_known_ones_are_named)
+{
+	assert_string_equal(faults_of("\nprot = 80;\n"),
+	    "FILE:2: prot: unknown setting, allowed here are port, listen, trace, "
+	    "log_connections, sanitize, limits, allow, deny, unix\n");
+	assert_string_equal(faults_of("limits = {\n  client = 80;\n};\n"),
+	    "FILE:2: limits.client: unknown setting, allowed here are clients, "
+	    "clients_per_address, line, queue, stall, idle\n");
+	assert_string_equal(faults_of("unix = { mod = \"0600\"; };\n"),
+	    "FILE:1: unix.mod: unknown setting, allowed here are mode, owner, group\n");
+	/* Upper and lower case are not the same. */
+	assert_string_equal(faults_of("Port = 80;"),
+	    "FILE:1: Port: unknown setting, allowed here are port, listen, trace, "
+	    "log_connections, sanitize, limits, allow, deny, unix\n");
+}
+
+TEST(a_group_that_is_none_is_refused)
+{
+	static const char *const names[] = {"limits", "unix"};
+
+	for (size_t i = 0; i < LENGTH(names); i++) {
+		char text[64], want[128];
+
+		snprintf(text, sizeof(text), "%s = 5;", names[i]);
+		snprintf(want, sizeof(want),
+		    "FILE:1: %s: is a whole number, allowed is a group: { ... }\n", names[i]);
+		assert_string_equal(faults_of(text), want);
+		snprintf(text, sizeof(text), "%s = { };", names[i]);
+		config_free(config_of(text));
+	}
+}
+
+TEST(settings_that_are_left_out_of_a_group_keep_their_defaults)
+{
+	struct config *config = config_of("limits = { line = 100; };");
+
+	assert_int_equal(config->limits.line, 100);
+	assert_int_equal(config->limits.clients, 1000);
+	assert_int_equal(config->limits.stall, 30);
+	config_free(config);
+}
+
+/* Access */
+
+#define NETWORK_FORMS                                                                   \
+	"allowed are addresses and networks such as \"192.0.2.1\", \"10.0.0.0/8\" and " \
+	"\"fc00::/7\"\n"
+
+TEST(networks_are_read_from_a_list_or_a_string)
+{
+	struct config *config = config_of("allow = \"10.0.0.0/8\"; deny = ( \"10.0.0.1\", "
+					  "\"10.0.0.2\" );");
+
+	assert_true(allows(config, "10.0.0.3"));
+	assert_false(allows(config, "10.0.0.1"));
+	assert_false(allows(config, "10.0.0.2"));
+	config_free(config);
+}
+
+TEST(a_bad_network_is_refused_with_its_line)
+{
+	assert_string_equal(faults_of("allow = [ \"10.0.0.0/8\",\n"
+				      "          \"10.0.0.0/33\",\n"
+				      "          \"everyone\" ];\n"
+				      "deny = \"::/129\";\n"
+				      "deny2 = 1;"),
+	    "FILE:2: allow: \"10.0.0.0/33\" is no network, " NETWORK_FORMS
+	    "FILE:3: allow: \"everyone\" is no network, " NETWORK_FORMS
+	    "FILE:4: deny: \"::/129\" is no network, " NETWORK_FORMS
+	    "FILE:5: deny2: unknown setting, allowed here are port, listen, trace, "
+	    "log_connections, sanitize, limits, allow, deny, unix\n");
+	assert_string_equal(faults_of("allow = ( 10, \"::\" );"),
+	    "FILE:1: allow: is a whole number, " NETWORK_FORMS);
+	assert_string_equal(
+	    faults_of("deny = true;"), "FILE:1: deny: is a truth value, " NETWORK_FORMS);
+}
+
+TEST(nobody_allowed_is_a_mistake_and_nobody_denied_is_none)
+{
+	struct config *config = config_of("deny = [ ];");
+
+	assert_true(allows(config, "192.0.2.1"));
+	config_free(config);
+	assert_string_equal(faults_of("allow = [ ];"),
+	    "FILE:1: allow: is empty, so nobody could come in; " NETWORK_FORMS);
+}
+
+/* Unix sockets */
+
+TEST(a_mode_is_a_string_of_octal_digits)
+{
+	static const struct {
+		const char *text;
+		mode_t want;
+	} good[] = {{"0", 0}, {"0000", 0}, {"7", 7}, {"660", 0660}, {"0666", 0666}, {"777", 0777},
+	    {"0777", 0777}};
+	static const char *const bad[] = {"\"\"", "\"1000\"", "\"1777\"", "\"00660\"", "\"0680\"",
+	    "\"rw\"", "\"-1\"", "\" 660\"", "\"660 \"", "\"0x1b\"", "660", "0660", "true", "[ ]"};
+
+	for (size_t i = 0; i < LENGTH(good); i++) {
+		struct config *config;
+		char text[64];
+
+		snprintf(text, sizeof(text), "unix = { mode = \"%s\"; };", good[i].text);
+		config = config_of(text);
+		assert_int_equal(config->unix_mode, good[i].want);
+		config_free(config);
+	}
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "unix = { mode = %s; };", bad[i]);
+		assert_string_equal(faults_of(text),
+		    "FILE:1: unix.mode: allowed is a string of octal digits, \"0000\" to "
+		    "\"0777\"\n");
+	}
+}
+
+TEST(an_owner_and_a_group_go_by_name_or_number)
+{
+	struct config *config = config_of("unix = { owner = \"nobody\"; group = \"root\"; };");
+
+	assert_int_equal(config->unix_owner, getpwnam("nobody")->pw_uid);
+	assert_int_equal(config->unix_group, 0);
+	config_free(config);
+	config = config_of("unix = { owner = 0; group = \"4294967294\"; };");
+	assert_int_equal(config->unix_owner, 0);
+	assert_int_equal(config->unix_group, 4294967294);
+	config_free(config);
+	config = config_of("unix = { owner = 4294967294L; };");
+	assert_int_equal(config->unix_owner, 4294967294);
+	config_free(config);
+}
+
+TEST(an_unknown_owner_or_group_is_refused)
+{
+	static const char *const bad[] = {"\"no-such-name\"", "\"\"", "\"-1\"", "\"4294967295\"",
+	    "4294967295L", "-1", "true", "1.5", "[ ]", "{ }"};
+
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "unix = { owner = %s; };", bad[i]);
+		assert_string_equal(faults_of(text),
+		    "FILE:1: unix.owner: no such user, allowed is a user's name or number\n");
+		snprintf(text, sizeof(text), "unix = { group = %s; };", bad[i]);
+		assert_string_equal(faults_of(text),
+		    "FILE:1: unix.group: no such group, allowed is a group's name or number\n");
+	}
+}
+
+/* Faults and files */
+
+TEST(several_faults_are_told_in_one_run_in_the_order_of_the_file)
+{
+	assert_string_equal(faults_of("port = 0;\n"
+				      "trace = 1;\n"
+				      "limits = {\n"
+				      "  line = 1;\n"
+				      "  nonsense = 2;\n"
+				      "};\n"
+				      "listen = \"nowhere\";\n"),
+	    "FILE:1: port: 0 is out of range, allowed is 1 to 65535\n"
+	    "FILE:2: trace: is a whole number, allowed are true and false\n"
+	    "FILE:4: limits.line: 1 is out of range, allowed is 2 to 1048576 bytes\n"
+	    "FILE:5: limits.nonsense: unknown setting, allowed here are clients, "
+	    "clients_per_address, line, queue, stall, idle\n"
+	    "FILE:7: listen: \"nowhere\" is no address to listen on, " LISTEN_FORMS);
+}
+
+TEST(a_fault_of_syntax_is_told_with_its_line)
+{
+	assert_string_equal(faults_of("port = 80;\ntrace false;\n"), "FILE:2: syntax error\n");
+	assert_string_equal(faults_of("limits = {\n"), "FILE:2: syntax error\n");
+	assert_string_equal(
+	    faults_of("port = 80;\n\nport = 81;\n"), "FILE:3: duplicate setting name\n");
+}
+
+TEST(comments_are_passed_over)
+{
+	struct config *config = config_of("# port = 1;\n"
+					  "// port = 2;\n"
+					  "/* port = 3;\n"
+					  "*/ port = 4; # port = 5;\n");
+
+	assert_int_equal(config->port, 4);
+	config_free(config);
+}
+
+TEST(a_very_long_text_in_a_fault_does_no_harm)
+{
+	static char text[100000], want[64];
+	const char *faults;
+
+	memset(text, 'x', sizeof(text) - 1);
+	memcpy(text, "listen = \"", 10);
+	strcpy(text + sizeof(text) - 3, "\";");
+	faults = faults_of(text);
+	strcpy(want, "FILE:1: listen: \"xxxx");
+	assert_memory_equal(faults, want, strlen(want));
+	assert_true(strlen(faults) < 4096);
+	/* And a name as long. */
+	memset(text, 'n', sizeof(text) - 1);
+	strcpy(text + sizeof(text) - 5, "= 1;");
+	faults = faults_of(text);
+	assert_memory_equal(faults, "FILE:1: nnnn", 12);
+	assert_true(strlen(faults) < 4096);
+}
+
+static int
+folder_setup(void **state)
+{
+	(void)state;
+	return folder_make() != NULL ? 0 : -1;
+}
+
+static int
+folder_teardown(void **state)
+{
+	(void)state;
+	seam_reset();
+	faults_taken();
+	folder_remove();
+	return 0;
+}
+
+/* Loads the file of that name in the folder. */
+static struct config *
+load(const char *name)
+{
+	return config_load(in_folder(name), 0, faults_take);
+}
+
+/* Loads it, and expects the fault: its path, then rest. */
+static void
+expect_load_fault(const char *name, const char *rest)
+{
+	char want[512];
+
+	assert_null(load(name));
+	snprintf(want, sizeof(want), "%s%s\n", in_folder(name), rest);
+	assert_string_equal(faults_taken(), want);
+}
+
+static void
+write_text(const char *name, const char *text)
+{
+	file_write(in_folder(name), text, strlen(text));
+}
+
+TEST(a_file_is_read_and_named_in_its_faults)
+{
+	struct config *config;
+
+	write_text("good", "port = 4242;\n");
+	config = load("good");
+	assert_int_equal(config->port, 4242);
+	assert_string_equal(config->file, in_folder("good"));
+	config_free(config);
+	write_text("bad", "\nport = 0;\n");
+	expect_load_fault("bad", ":2: port: 0 is out of range, allowed is 1 to 65535");
+}
+
+TEST(a_file_that_cannot_be_read_is_a_fault)
+{
+	expect_load_fault("missing", ": No such file or directory");
+	expect_load_fault(".", ": Is a directory");
+}
+
+TEST(a_file_with_a_nul_byte_is_a_fault)
+{
+	file_write(in_folder("nul"), "port = 80;\0", 11);
+	expect_load_fault("nul", ": holds a NUL byte, allowed is text");
+}
+
+TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not)
+{
+	static char text[CONFIG_MAX_FILE + 1];
+	struct config *config;
+
+	memset(text, '\n', sizeof(text));
+	memcpy(text, "port = 4242;", 12);
+	file_write(in_folder("full"), text, CONFIG_MAX_FILE);
+	config = load("full");
+	assert_string_equal(faults_taken(), "");
+	assert_int_equal(config->port, 4242);
+	config_free(config);
+	file_write(in_folder("full"), text, CONFIG_MAX_FILE + 1);
+	expect_load_fault("full", ": is too long, allowed are 1048576 bytes");
+}
+
+TEST(an_included_file_is_looked_for_beside_the_file_that_names_it)
+{
+	struct config *config;
+
+	write_text("main", "port = 80;\n@include \"part\"\ntrace = false;\n");
+	write_text("part", "limits = { line = 100; };\n");
+	config = load("main");
+	assert_string_equal(faults_taken(), "");
+	assert_int_equal(config->port, 80);
+	assert_int_equal(config->limits.line, 100);
+	assert_false(config->trace);
+	config_free(config);
+}
+
+TEST(an_included_file_may_be_named_by_its_whole_path)
+{
+	struct config *config;
+	char text[256];
+
+	snprintf(text, sizeof(text), "@include \"%s\"\n", in_folder("part"));
+	write_text("main", text);
+	write_text("part", "port = 80;\n");
+	config = load("main");
+	assert_string_equal(faults_taken(), "");
+	assert_int_equal(config->port, 80);
+	config_free(config);
+}
+
+/* The included file goes by its path, or, with libconfig before 1.7, by the name it is included by.
+ */
+static void
+expect_part_fault(const char *faults, const char *want)
+{
+	size_t folder = strlen(in_folder(""));
+
+	if (strncmp(faults, in_folder(""), folder) == 0)
+		faults += folder;
+	assert_memory_equal(faults, want, strlen(want));
+}
+
+TEST(faults_of_an_included_file_name_that_file_and_its_line)
+{
+	const char *faults, *line;
+
+	write_text("main", "port = 0;\n@include \"part\"\ntrace = 1;\n");
+	write_text("part", "\nlimits = {\n  line = 1;\n};\n");
+	assert_null(load("main"));
+	faults = faults_taken();
+	expect_part_fault(faults, "main:1: port: 0 is out of range, allowed is 1 to 65535\n");
+	line = strchr(faults, '\n') + 1;
+	expect_part_fault(
+	    line, "part:3: limits.line: 1 is out of range, allowed is 2 to 1048576 bytes\n");
+	line = strchr(line, '\n') + 1;
+	expect_part_fault(line, "main:3: trace: is a whole number, allowed are true and false\n");
+}
+
+TEST(a_fault_of_syntax_in_an_included_file_names_that_file)
+{
+	write_text("main", "@include \"part\"\n");
+	write_text("part", "\n\nport = = 3;\n");
+	assert_null(load("main"));
+	expect_part_fault(faults_taken(), "part:3: syntax error\n");
+}
+
+TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too)
+{
+	write_text("main", "@include \"part\"\n");
+	write_text("part", "port = 4294976330;\n");
+	assert_null(load("main"));
+	expect_part_fault(
+	    faults_taken(), "part:1: port: 4294976330 is out of range, allowed is 1 to 65535\n");
+}
+
+/* Each allocation of chatd's own is refused in turn: a value or a fault, and nothing leaks. */
+TEST(refused_memory_is_a_fault_like_any_other)
+{
+	static const char text[] =
+	    "listen = [ \"127.0.0.1\", \"::1\" ]; allow = [ \"10.0.0.0/8\" ];"
+	    "deny = [ \"10.0.0.1\" ];";
+	unsigned long refused = 0;
+
+	for (;; refused++) {
+		struct config *config;
+
+		seam_reset();
+		seam_fail(SEAM_MEMORY, refused, 1, ENOMEM);
+		config = config_parse(text, "FILE", 0, faults_take);
+		if (config != NULL) {
+			/* None was left to refuse. */
+			assert_int_equal(seam_calls(SEAM_MEMORY), refused);
+			assert_string_equal(faults_taken(), "");
+			config_free(config);
+			break;
+		}
+		assert_non_null(strstr(faults_taken(), "Cannot allocate memory"));
+	}
+	assert_true(refused >= 5);
+	seam_reset();
+	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
+	file_write(in_folder("good"), "", 0);
+	expect_load_fault("good", ": Cannot allocate memory");
+}
+
+#define FOLDER_TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_empty_file_and_no_file_give_the_documented_defaults),
+	    cmocka_unit_test(every_setting_is_read),
+	    cmocka_unit_test(a_port_on_the_command_line_takes_the_place_of_the_files),
+	    cmocka_unit_test(the_port_counts_for_endpoints_that_stand_before_it),
+	    cmocka_unit_test(every_form_of_an_endpoint_is_read),
+	    cmocka_unit_test(every_address_of_ipv6_takes_ipv4_too_unless_one_of_that_port_is_named),
+	    cmocka_unit_test(a_path_of_107_bytes_passes_and_one_of_108_does_not),
+	    cmocka_unit_test(whatever_is_no_endpoint_is_refused),
+	    cmocka_unit_test(a_name_that_begins_with_localhost_is_no_address),
+	    cmocka_unit_test(an_endpoint_named_twice_is_refused),
+	    cmocka_unit_test(a_list_of_no_endpoint_is_refused),
+	    cmocka_unit_test(a_number_at_its_bounds_passes_and_one_past_them_does_not),
+	    cmocka_unit_test(a_number_too_large_for_32_bits_is_out_of_range),
+	    cmocka_unit_test(a_number_is_written_in_decimal_or_hexadecimal),
+	    cmocka_unit_test(a_number_of_a_wrong_type_is_refused),
+	    cmocka_unit_test(a_size_may_bear_a_unit),
+	    cmocka_unit_test(whatever_is_no_size_is_refused),
+	    cmocka_unit_test(a_truth_value_is_true_or_false_and_nothing_else),
+	    cmocka_unit_test(an_unknown_setting_is_refused_and_the_known_ones_are_named),
+	    cmocka_unit_test(a_group_that_is_none_is_refused),
+	    cmocka_unit_test(settings_that_are_left_out_of_a_group_keep_their_defaults),
+	    cmocka_unit_test(networks_are_read_from_a_list_or_a_string),
+	    cmocka_unit_test(a_bad_network_is_refused_with_its_line),
+	    cmocka_unit_test(nobody_allowed_is_a_mistake_and_nobody_denied_is_none),
+	    cmocka_unit_test(a_mode_is_a_string_of_octal_digits),
+	    cmocka_unit_test(an_owner_and_a_group_go_by_name_or_number),
+	    cmocka_unit_test(an_unknown_owner_or_group_is_refused),
+	    cmocka_unit_test(several_faults_are_told_in_one_run_in_the_order_of_the_file),
+	    cmocka_unit_test(a_fault_of_syntax_is_told_with_its_line),
+	    cmocka_unit_test(comments_are_passed_over),
+	    cmocka_unit_test(a_very_long_text_in_a_fault_does_no_harm),
+	    FOLDER_TEST(a_file_is_read_and_named_in_its_faults),
+	    FOLDER_TEST(a_file_that_cannot_be_read_is_a_fault),
+	    FOLDER_TEST(a_file_with_a_nul_byte_is_a_fault),
+	    FOLDER_TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not),
+	    FOLDER_TEST(an_included_file_is_looked_for_beside_the_file_that_names_it),
+	    FOLDER_TEST(an_included_file_may_be_named_by_its_whole_path),
+	    FOLDER_TEST(faults_of_an_included_file_name_that_file_and_its_line),
+	    FOLDER_TEST(a_fault_of_syntax_in_an_included_file_names_that_file),
+	    FOLDER_TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too),
+	    FOLDER_TEST(refused_memory_is_a_fault_like_any_other),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
