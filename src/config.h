@@ -15,6 +15,7 @@
 
 #include "access.h"
 #include "addr.h"
+#include "setting.h"
 
 #define CONFIG_PORT 9034
 
@@ -25,7 +26,6 @@
 #define CONFIG_MAX_QUEUE   1073741824 /* offsets in a buf have 32 bits */
 #define CONFIG_MAX_STALL   86400      /* a day */
 #define CONFIG_MAX_IDLE    31536000   /* a year */
-#define CONFIG_MAX_FILE    1048576    /* bytes of the file itself */
 
 struct limits {
 	uint32_t clients;
@@ -37,7 +37,8 @@ struct limits {
 };
 
 struct config {
-	char *file; /* NULL: built-in defaults */
+	char *file;          /* NULL: built-in defaults */
+	uint16_t fixed_port; /* of the command line, stronger than the file's; 0: none */
 	uint32_t port;
 	struct endpoint *endpoints;
 	size_t n_endpoints;
@@ -51,16 +52,13 @@ struct config {
 	gid_t unix_group; /* (gid_t)-1: as created */
 };
 
-/* Takes one fault: "FILE:LINE: setting: what is wrong, what is allowed", without a line end. */
-typedef void config_fault(const char *text);
-
 /*
- * file NULL gives the defaults. port 0 leaves the port to the file.
+ * file NULL gives the defaults. port is that of the command line, or 0.
  * Returns NULL after at least one fault. The caller frees the value.
  */
-struct config *config_load(const char *file, uint16_t port, config_fault *tell);
+struct config *config_load(const char *file, uint16_t port, setting_tell *tell);
 /* The same from a text; file names it in faults, and @include is relative to its folder. */
-struct config *config_parse(const char *text, const char *file, uint16_t port, config_fault *tell);
+struct config *config_parse(const char *text, const char *file, uint16_t port, setting_tell *tell);
 void config_free(struct config *config);
 
 #endif

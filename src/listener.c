@@ -184,7 +184,7 @@ find(const struct listeners *all, const struct endpoint *endpoint)
 {
 	struct listener *listener;
 
-	TAILQ_FOREACH (listener, all, entry)
+	TAILQ_FOREACH(listener, all, entry)
 		if (endpoint_same(&listener->endpoint, endpoint))
 			return listener;
 	return NULL;
@@ -216,7 +216,7 @@ listeners_close(struct listeners *all)
 {
 	struct listener *listener, *next;
 
-	TAILQ_FOREACH_SAFE (listener, all, entry, next) {
+	TAILQ_FOREACH_SAFE(listener, all, entry, next) {
 		TAILQ_REMOVE(all, listener, entry);
 		stop(listener);
 		free(listener);
@@ -267,7 +267,7 @@ set_aside(struct listeners *all, const struct config *config, struct listeners *
 {
 	struct listener *listener, *next;
 
-	TAILQ_FOREACH_SAFE (listener, all, entry, next) {
+	TAILQ_FOREACH_SAFE(listener, all, entry, next) {
 		bool named = false;
 
 		for (size_t i = 0; i < config->n_endpoints && !named; i++)
@@ -299,7 +299,7 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 	set_aside(all, after, &lost);
 	result = open_missing(all, after, error);
 	if (result < 0 && errno == EADDRINUSE && !TAILQ_EMPTY(&lost)) {
-		TAILQ_FOREACH (listener, &lost, entry)
+		TAILQ_FOREACH(listener, &lost, entry)
 			stop(listener);
 		result = open_missing(all, after, error);
 	}
@@ -309,7 +309,7 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 	}
 	set_aside(all, before, &fresh);
 	listeners_close(&fresh);
-	TAILQ_FOREACH (listener, &lost, entry)
+	TAILQ_FOREACH(listener, &lost, entry)
 		if (listener->fd < 0)
 			start(listener, before, again);
 	TAILQ_CONCAT(all, &lost, entry);

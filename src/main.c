@@ -30,13 +30,13 @@ open_standard(void)
 }
 
 static int
-serve(struct config *config, uint16_t port, int inherited)
+serve(struct config *config, int inherited)
 {
 	struct server server;
 	int result = -1;
 
 	trace_open(config->trace);
-	server_init(&server, config, port);
+	server_init(&server, config);
 	if (server_listen(&server, inherited) == 0)
 		result = server_run(&server);
 	server_close(&server);
@@ -77,7 +77,7 @@ main(int argc, char **argv)
 		result = options_say("%s: ok\n", options.file);
 		config_free(config);
 	} else {
-		result = serve(config, options.port, inherited);
+		result = serve(config, inherited);
 	}
 	log_close();
 	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

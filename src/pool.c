@@ -65,7 +65,7 @@ pool_count_host(const struct pool *pool, const struct addr *addr)
 {
 	uint32_t count = 0;
 
-	FDSET_FOREACH (sd, &pool->members)
+	FDSET_FOREACH(sd, &pool->members)
 		count += addr_same_host(&pool->conns[sd]->addr, addr);
 	return count;
 }
@@ -119,7 +119,7 @@ dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, con
 void
 pool_free(struct pool *pool, const char *reason)
 {
-	FDSET_FOREACH (sd, &pool->members)
+	FDSET_FOREACH(sd, &pool->members)
 		pool_remove(pool, pool->conns[sd], reason);
 	pool_reap(pool);
 	arena_free(&pool->arena);
@@ -139,7 +139,7 @@ starve(struct pool *pool, int64_t now)
 static void
 broadcast(struct pool *pool, const struct conn *origin, const struct msg *msg, int64_t now)
 {
-	FDSET_FOREACH (sd, &pool->members) {
+	FDSET_FOREACH(sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
 
 		if (conn == origin || conn->deaf)
@@ -307,7 +307,7 @@ pool_write(struct pool *pool, int sd, int64_t now)
 void
 pool_check(struct pool *pool, int64_t now)
 {
-	FDSET_FOREACH (sd, &pool->writers) {
+	FDSET_FOREACH(sd, &pool->writers) {
 		struct conn *conn = pool->conns[sd];
 		uint64_t lag = queue_lag(&conn->queue, pool->arena.position);
 
@@ -323,7 +323,7 @@ void
 pool_reconfigure(struct pool *pool, const struct config *config, int64_t now)
 {
 	pool->config = config;
-	FDSET_FOREACH (sd, &pool->members) {
+	FDSET_FOREACH(sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
 
 		if (queue_lag(&conn->queue, pool->arena.position) <= config->limits.queue)
@@ -351,7 +351,7 @@ expire_stalled(struct pool *pool, int64_t now)
 	if (pool->over == 0)
 		return next;
 	snprintf(reason, sizeof(reason), "took nothing for %u seconds", pool->config->limits.stall);
-	FDSET_FOREACH (sd, &pool->writers) {
+	FDSET_FOREACH(sd, &pool->writers) {
 		struct conn *conn = pool->conns[sd];
 		int64_t due;
 
@@ -401,7 +401,7 @@ expire_idle(struct pool *pool, int64_t now)
 static bool
 have_places(struct pool *pool)
 {
-	FDSET_FOREACH (sd, &pool->writers)
+	FDSET_FOREACH(sd, &pool->writers)
 		if (!queue_reserve(&pool->conns[sd]->queue))
 			return false;
 	return true;

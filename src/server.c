@@ -98,11 +98,10 @@ raise_nofile(const struct config *config)
 }
 
 void
-server_init(struct server *server, struct config *config, uint16_t port)
+server_init(struct server *server, struct config *config)
 {
 	*server = (struct server){
 	    .config = config,
-	    .port = port,
 	    .listeners = TAILQ_HEAD_INITIALIZER(server->listeners),
 	    .notify = {.fd = -1},
 	    .listening = FDSET_EMPTY,
@@ -128,13 +127,13 @@ watch_listeners(struct server *server)
 {
 	struct listener *listener;
 
-	TAILQ_FOREACH (listener, &server->listeners, entry)
+	TAILQ_FOREACH(listener, &server->listeners, entry)
 		if (reserve(server, MAX(listener->fd, STDERR_FILENO)) < 0) {
 			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));
 			return -1;
 		}
 	fdset_clear(&server->listening);
-	TAILQ_FOREACH (listener, &server->listeners, entry)
+	TAILQ_FOREACH(listener, &server->listeners, entry)
 		if (listener->fd >= 0)
 			fdset_add(&server->listening, listener->fd);
 	return 0;
@@ -146,7 +145,7 @@ log_new_listeners(struct server *server)
 	struct listener *listener;
 	char name[LISTENER_NAME];
 
-	TAILQ_FOREACH (listener, &server->listeners, entry) {
+	TAILQ_FOREACH(listener, &server->listeners, entry) {
 		if (!listener->told && listener->fd >= 0)
 			log_info("listening on %s", listener_name(listener, name));
 		listener->told = true;
@@ -244,7 +243,7 @@ accept_clients(struct server *server, int fd)
 	struct addr addr;
 	int accepted = 0, sd;
 
-	TAILQ_FOREACH (listener, &server->listeners, entry)
+	TAILQ_FOREACH(listener, &server->listeners, entry)
 		if (listener->fd == fd)
 			break;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
@@ -358,10 +357,10 @@ serve_readable(struct server *server)
 	uint32_t readers = 0;
 	size_t room;
 
-	FDSET_FOREACH (fd, &server->readable)
+	FDSET_FOREACH(fd, &server->readable)
 		readers += fdset_has(&server->pool.members, fd);
 	room = pool_room(&server->pool, readers);
-	FDSET_FOREACH (fd, &server->readable) {
+	FDSET_FOREACH(fd, &server->readable) {
 		if (fdset_has(&server->listening, fd))
 			accept_clients(server, fd);
 		else if (fdset_has(&server->pool.members, fd))
@@ -374,7 +373,7 @@ serve_readable(struct server *server)
 static void
 serve_writable(struct server *server)
 {
-	FDSET_FOREACH (fd, &server->writable)
+	FDSET_FOREACH(fd, &server->writable)
 		if (fdset_has(&server->pool.writers, fd))
 			pool_write(&server->pool, fd, server->now);
 }
@@ -422,7 +421,7 @@ reload(struct server *server)
 	notify_reloading(&server->notify, clock_now());
 	if (file == NULL) {
 		log_warn("nothing to reload: chatd was started without a file");
-	} else if ((config = config_load(file, server->port, log_fault)) == NULL) {
+	} else if ((config = config_load(file, server->config->fixed_port, log_fault)) == NULL) {
 		log_error("%s: not reloaded, the old settings stay", file);
 	} else if (change_listeners(server, config) < 0) {
 		log_error("%s: not reloaded, the old settings stay", file);

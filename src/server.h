@@ -23,7 +23,6 @@
 
 struct server {
 	struct config *config; /* owned; replaced by a reload */
-	uint16_t port;         /* of the command line, stronger than the file's; 0: none */
 	sigset_t waiting;      /* the signal mask while the loop waits */
 	struct listeners listeners;
 	struct notify notify;
@@ -40,7 +39,7 @@ struct server {
 };
 
 /* Takes over config. Opens nothing yet. */
-void server_init(struct server *server, struct config *config, uint16_t port);
+void server_init(struct server *server, struct config *config);
 
 /* Opens the listeners, or takes over the first inherited descriptors from 3 on. 0, or -1 logged. */
 int server_listen(struct server *server, int inherited);
