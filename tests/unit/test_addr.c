@@ -33,6 +33,7 @@ TEST(an_address_alone_gets_the_port_given)
 	    {"255.255.255.255", "255.255.255.255:9034"},
 	    {"::", "[::]:9034"},
 	    {"::1", "[::1]:9034"},
+	    {"[::1]", "[::1]:9034"},
 	    {"2001:db8::1", "[2001:db8::1]:9034"},
 	    {"2001:0DB8:0:0:0:0:0:1", "[2001:db8::1]:9034"},
 	    {"2001:db8::1:80", "[2001:db8::1:80]:9034"},
@@ -76,8 +77,9 @@ TEST(whatever_is_no_address_is_refused)
 	    "[:80",
 	    "[::1",
 	    "::1]:80",
-	    "[::1]",
 	    "[::1]80",
+	    "[127.0.0.1]",
+	    "[[::1]]",
 	    "[::1]:",
 	    "[127.0.0.1]:80",
 	    "localhost",
@@ -128,6 +130,8 @@ TEST(a_text_of_any_length_is_read_within_bounds)
 		text[len - 1] = ':';
 		assert_int_equal(addr_parse_port(&addr, text, 1), -1);
 		memset(text, '[', len);
+		assert_int_equal(addr_parse_port(&addr, text, 1), -1);
+		text[len - 1] = ']';
 		assert_int_equal(addr_parse_port(&addr, text, 1), -1);
 		memset(text, ':', len);
 		assert_int_equal(addr_parse_port(&addr, text, 1), len == 2 ? 0 : -1);

@@ -29,7 +29,7 @@ TEST(an_empty_set_has_no_member_and_needs_no_room)
 	assert_int_equal(fdset_next(&set, 0), -1);
 	fdset_remove(&set, 0);
 	fdset_clear(&set);
-	FDSET_FOREACH (fd, &set)
+	FDSET_FOREACH(fd, &set)
 		assert_int_equal(fd, -1);
 	fdset_free(&set);
 }
@@ -157,7 +157,7 @@ TEST(a_visit_goes_upwards_and_may_remove_the_member_it_is_at)
 
 	for (size_t i = 0; i < LENGTH(edges); i++)
 		fdset_add(&set, edges[LENGTH(edges) - 1 - i]);
-	FDSET_FOREACH (fd, &set) {
+	FDSET_FOREACH(fd, &set) {
 		assert_int_equal(fd, edges[seen++]);
 		fdset_remove(&set, fd);
 	}

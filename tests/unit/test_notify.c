@@ -73,7 +73,7 @@ told(void)
 static void
 open_and_start(void)
 {
-	notify_open(&notify, 100);
+	assert_int_equal(notify_open(&notify, 100), 0);
 	notify_ready(&notify);
 	assert_string_equal(told(), "READY=1");
 }
@@ -81,7 +81,7 @@ open_and_start(void)
 TEST(without_a_manager_nothing_is_told)
 {
 	unsetenv("NOTIFY_SOCKET");
-	notify_open(&notify, 100);
+	assert_int_equal(notify_open(&notify, 100), 0);
 	notify_ready(&notify);
 	notify_reloading(&notify, NOW);
 	assert_int_equal(notify_pass(&notify, NOW, 1, 1), CLOCK_NEVER);
@@ -90,7 +90,7 @@ TEST(without_a_manager_nothing_is_told)
 	assert_string_equal(told(), "");
 }
 
-TEST(a_manager_that_cannot_be_reached_is_not_told)
+TEST(a_manager_that_cannot_be_reached_is_an_error)
 {
 	char longer[200];
 
@@ -101,7 +101,9 @@ TEST(a_manager_that_cannot_be_reached_is_not_told)
 		const char *paths[] = {in_folder("missing"), "relative", "", longer};
 
 		setenv("NOTIFY_SOCKET", paths[i], 1);
-		notify_open(&notify, 100);
+		errno = 0;
+		assert_int_equal(notify_open(&notify, 100), -1);
+		assert_int_not_equal(errno, 0);
 		assert_int_equal(notify.fd, -1);
 		notify_ready(&notify);
 		assert_int_equal(notify_pass(&notify, NOW, 1, 1), CLOCK_NEVER);
@@ -251,7 +253,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    NOTIFY_TEST(without_a_manager_nothing_is_told),
-	    NOTIFY_TEST(a_manager_that_cannot_be_reached_is_not_told),
+	    NOTIFY_TEST(a_manager_that_cannot_be_reached_is_an_error),
 	    NOTIFY_TEST(the_states_have_the_text_of_sd_notify),
 	    NOTIFY_TEST(a_manager_with_an_abstract_name_is_told),
 	    NOTIFY_TEST(the_descriptor_lies_above_those_of_clients),
