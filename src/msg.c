@@ -40,7 +40,7 @@ buf_fresh(struct arena *arena, size_t want)
 size_t
 arena_reserve(struct arena *arena, size_t min, size_t want)
 {
-	struct buf *old = arena->filling, *buf = old;
+	struct buf *old = arena->filling, *buf;
 	size_t room = 0;
 
 	if (old != NULL && old->refs == 0) {

@@ -46,7 +46,7 @@ notify_open(struct notify *notify, int highest)
 	int fd;
 
 	*notify = (struct notify){.fd = -1, .clients = UINT32_MAX};
-	if (path == NULL)
+	if (path == NULL || path[0] == '\0')
 		return 0;
 	if ((fd = connect_manager(path)) < 0)
 		return -1;

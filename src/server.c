@@ -171,10 +171,10 @@ server_listen(struct server *server, int inherited)
 	if (watch_listeners(server) < 0)
 		return -1;
 	files = raise_nofile(server->config);
-	if (notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1) < 0) {
-		log_error("notify %s: %s", getenv("NOTIFY_SOCKET"), strerror(errno));
-		return -1;
-	}
+	/* sd_notify(3) recommends to serve all the same. */
+	if (notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1) < 0)
+		log_warn("notify %s: %s; the service manager is not told", getenv("NOTIFY_SOCKET"),
+		    strerror(errno));
 	log_new_listeners(server);
 	return 0;
 }
