@@ -1,0 +1,314 @@
+"""The settings file: faults are told with file and line, values are checked at their limits."""
+
+import os
+import re
+
+import pytest
+
+from chatd import run
+
+
+@pytest.fixture
+def check(tmp):
+    """check(text): what `chatd -t` says of such a file; its name is shortened to FILE."""
+    path = f"{tmp}/chatd.conf"
+
+    def check(text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        result = run("-c", path, "-t")
+        result.stdout = result.stdout.replace(path, "FILE")
+        result.stderr = result.stderr.replace(path, "FILE").replace(tmp, "DIR")
+        return result
+
+    return check
+
+
+def good(result):
+    assert (result.returncode, result.stdout, result.stderr) == (0, "FILE: ok\n", "")
+
+
+def bad(result, *faults):
+    """Each fault (a pattern for a whole line), in this order, and no other."""
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(faults), result.stderr
+    for line, fault in zip(lines, faults):
+        assert re.fullmatch(fault, line), f"{line!r} is not {fault!r}"
+
+
+def test_an_empty_file_is_fine(check):
+    good(check(""))
+    good(check("# nothing\n/* at all */\n"))
+
+
+def test_every_setting_may_be_given(check, tmp):
+    good(check(f'''
+        port = 9034;
+        listen = [ "::", "127.0.0.1:9035", "[::1]:9036", "0.0.0.0:0", "{tmp}/socket" ];
+        trace = false;
+        log_connections = true;
+        sanitize = true;
+        allow = [ "127.0.0.0/8", "::1", "10.1.2.3" ];
+        deny = [ "10.0.0.0/8" ];
+        limits = {{
+            clients = 10;
+            clients_per_address = 2;
+            line = 8192;
+            queue = "1M";
+            stall = 30;
+            idle = 600;
+        }};
+        unix = {{ mode = "0660"; owner = "root"; group = "root"; }};
+    '''))
+
+
+def test_the_shipped_file_is_fine_as_it_is_and_with_every_setting_uncommented(check):
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "conf", "chatd.conf")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    good(check(text))
+    uncommented = re.sub(r"^(\s*)#\s?(?=(\w+ *= *|[}\]]))", r"\1", text, flags=re.M)
+    assert uncommented != text
+    good(check(uncommented))
+    for setting in ("port", "listen", "trace", "log_connections", "sanitize", "allow", "deny",
+                    "clients", "clients_per_address", "line", "queue", "stall", "idle",
+                    "mode", "owner", "group"):
+        assert re.search(rf"^[\s#]*{setting}\s*=", text, re.M), f"{setting} is not shown"
+
+
+def test_the_check_opens_no_port(check):
+    good(check('listen = [ "192.0.2.77:9034" ];'))
+
+
+def test_the_check_takes_a_port_too(check, tmp):
+    good(check(""))
+    assert run("-t", "-c", f"{tmp}/chatd.conf", "9034").returncode == 0
+    assert run("-t", "-c", f"{tmp}/chatd.conf", "0").returncode == 1
+
+
+def test_the_check_of_a_missing_file_fails():
+    result = run("-t", "-c", "/nonexistent")
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr == "/nonexistent: No such file or directory\n"
+
+
+def test_a_syntax_error_has_its_line(check):
+    bad(check("trace = true;\n\nport = = 9034;\n"), r"FILE:3: .*syntax error.*")
+    bad(check("port = 9034;\nlimits = {\n"), r"FILE:[23]: .*syntax error.*")
+
+
+def test_an_unknown_setting_is_a_fault(check):
+    bad(check("\n\nprot = 9034;\n"), r"FILE:3: prot: unknown setting.*")
+    bad(check("limits = {\n  klients = 5;\n};"), r"FILE:2: limits\.klients: unknown setting.*")
+    bad(check('unix = {\n\n  mod = "0600";\n};'), r"FILE:3: unix\.mod: unknown setting.*")
+
+
+@pytest.mark.parametrize("setting, allowed", [
+    ('port = "9034"', "65535"),
+    ("port = 9034.0", "65535"),
+    ("port = true", "65535"),
+    ("port = [ 9034 ]", "65535"),
+    ("listen = [ 9034 ]", "."),
+    ("listen = 1", "."),
+    ("trace = 1", "true"),
+    ('trace = "yes"', "true"),
+    ("log_connections = 0", "true"),
+    ('sanitize = "true"', "true"),
+    ("allow = true", "."),
+    ("allow = [ 10 ]", "."),
+    ("deny = { }", "."),
+    ("limits = 5", "."),
+    ("limits = [ 5 ]", "."),
+    ("unix = true", "."),
+])
+def test_a_wrong_type_is_a_fault_and_the_right_one_is_told(check, setting, allowed):
+    name = setting.split()[0]
+    bad(check(f"trace = false;\n{setting};\n".replace("trace = false;" if name == "trace" else "\0", "")),
+        rf"FILE:2: {name}(\[0\])?: .*{allowed}.*")
+
+
+@pytest.mark.parametrize("setting", ['limits = {\nclients = "many"; };',
+                                     "limits = {\nclients = true; };",
+                                     "limits = {\nline = 1.5; };",
+                                     "limits = {\nqueue = [ 5 ]; };",
+                                     'limits = {\nstall = "soon"; };',
+                                     "limits = {\nidle = false; };",
+                                     "unix = {\nmode = 432; };",
+                                     "unix = {\nowner = true; };"])
+def test_a_wrong_type_in_a_group_is_a_fault(check, setting):
+    group, name = re.match(r"(\w+) = \{\n(\w+)", setting).groups()
+    bad(check(setting), rf"FILE:2: {group}\.{name}: .+, .+")
+
+
+@pytest.mark.parametrize("value", [1, 80, 65535])
+def test_ports_within_the_range(check, value):
+    good(check(f"port = {value};"))
+
+
+@pytest.mark.parametrize("value", [0, -1, 65536, 4294976330, "9223372036854775807L", -2147483648])
+def test_ports_out_of_the_range(check, value):
+    bad(check(f"port = {value};"), r"FILE:1: port: .*1 to 65535.*")
+
+
+# Smallest and largest value that each limit takes.
+LIMITS = {
+    "clients": (1, None),
+    "clients_per_address": (0, None),
+    "line": (None, None),
+    "queue": (None, None),
+    "stall": (1, None),
+    "idle": (0, None),
+}
+
+
+def allowed_range(check, name):
+    """The range that the message tells, such as `1 to 1000000`."""
+    result = check(f"limits = {{ {name} = -1; }};")
+    lowest, highest = re.search(r"(\d+) to (\d+)", result.stderr).groups()
+    return int(lowest), int(highest)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_takes_the_ends_of_its_range_and_not_one_past(check, name):
+    lowest, highest = allowed_range(check, name)
+    if LIMITS[name][0] is not None:
+        assert lowest == LIMITS[name][0]
+    # Checked with the other sizes at their own ends, as they may depend on each other.
+    for value in (lowest, highest):
+        others = f"queue = {allowed_range(check, 'queue')[1]};" if name == "line" else ""
+        good(check(f"limits = {{ {others} {name} = {value}L; }};"))
+    for value in (lowest - 1, highest + 1):
+        bad(check(f"limits = {{\n\n{name} = {value}L; }};"),
+            rf"FILE:3: limits\.{name}: .*{lowest} to {highest}.*")
+
+
+@pytest.mark.parametrize("value", ['"64K"', '"64k"', "65536", '"65536"', "0x10000", "65536L", '"1M"'])
+def test_sizes_are_numbers_or_strings_with_a_unit(check, value):
+    good(check(f"limits = {{ line = {value}; }};"))
+    good(check(f"limits = {{ queue = {value}; }};"))
+
+
+@pytest.mark.parametrize("value", ['"64Q"', '""', '"K"', '"64 K K"', '"-64K"', '"64KK"', '"0x40K"',
+                                   '"99999999999999999999"', '"18014398509481984K"', '"16E"',
+                                   '"64Kx"', "-1", "0", '"0"', '"1.5K"', '"K64"', '"\\x3164"'])
+def test_other_strings_are_not_sizes(check, value):
+    if value == '"\\x3164"':  # "164": an escape of the format, a number after all
+        good(check(f"limits = {{ line = {value}; }};"))
+        return
+    bad(check(f"limits = {{ line = {value}; }};"), r"FILE:1: limits\.line: .+")
+
+
+@pytest.mark.parametrize("address", ["", ":", ":9034", "localhost:70000", "127.0.0.1:-1",
+                                     "127.0.0.1:65536", "127.0.0.1:x", "300.1.1.1", "[::1", "::1]:80",
+                                     "[::1]80", "[::1]:", "127.0.0.1:", "/" + "x" * 108, "127.0.0.1:80 "])
+def test_a_bad_listen_address_is_a_fault(check, address):
+    bad(check(f'listen = [ "127.0.0.1:0",\n "{address}" ];'), r"FILE:[12]: listen(\[1\])?: .+")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "[::1]:80", "localhost", "0.0.0.0", "::",
+                                     "127.0.0.1:65535", "/" + "x" * 106])
+def test_a_good_listen_address_is_none(check, address):
+    good(check(f'listen = [ "{address}" ];'))
+
+
+def test_listening_nowhere_is_a_fault(check):
+    bad(check("listen = [ ];"), r"FILE:1: listen: .+")
+
+
+@pytest.mark.parametrize("mode", ["660", "0660", "0000", "0777", "600"])
+def test_good_modes_of_a_unix_socket(check, mode):
+    good(check(f'unix = {{ mode = "{mode}"; }};'))
+
+
+@pytest.mark.parametrize("mode", ["", "888", "0o660", "rw-rw----", "-1", "1777", "10000", "660 "])
+def test_bad_modes_of_a_unix_socket(check, mode):
+    bad(check(f'unix = {{ mode = "{mode}"; }};'), r"FILE:1: unix\.mode: .+")
+
+
+def test_an_unknown_owner_or_group_is_a_fault(check):
+    bad(check('unix = {\nowner = "no-such-user";\ngroup = "no-such-group"; };'),
+        r"FILE:2: unix\.owner: .+", r"FILE:3: unix\.group: .+")
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "10.0.0.0/8", "10.1.2.3/32", "10.1.2.3",
+                                     "fe80::/10", "::1/128", "::ffff:10.0.0.0/104", "::1"])
+def test_good_networks(check, network):
+    good(check(f'allow = [ "{network}" ];'))
+    good(check(f'deny = [ "{network}" ];'))
+
+
+@pytest.mark.parametrize("network", ["", "/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129",
+                                     "10.0.0.256", "10.0.0", "10.0.0.0/8/8", "10.0.0.0/a",
+                                     "10.0.0.0/08x", "localhost", "1.2.3.4:80", "[::1]", " 10.0.0.1",
+                                     "10.0.0.1 ", "10.0.0.0/255.0.0.0", "10.0.0.0/ 8", ":::",
+                                     "10.0.0.0/99999999999999999999"])
+def test_bad_networks(check, network):
+    for setting in ("allow", "deny"):
+        bad(check(f'{setting} = [ "127.0.0.1",\n "{network}" ];'), rf"FILE:[12]: {setting}(\[1\])?: .+")
+
+
+def test_several_faults_are_told_in_one_run_in_the_order_of_the_file(check):
+    bad(check('''port = 0;
+trace = "no";
+colour = "blue";
+limits = {
+    clients = 0;
+    line = "much";
+    shape = 4;
+};
+allow = [ "10.0.0.0/99", "127.0.0.1", "nowhere" ];
+'''),
+        r"FILE:1: port: .+", r"FILE:2: trace: .+", r"FILE:3: colour: .+",
+        r"FILE:5: limits\.clients: .+", r"FILE:6: limits\.line: .+", r"FILE:7: limits\.shape: .+",
+        r"FILE:9: allow(\[0\])?: .+", r"FILE:9: allow(\[2\])?: .+")
+
+
+def test_a_fault_ends_a_start_as_it_ends_the_check(check, tmp):
+    checked = check("port = 0;\ntrace = 5;")
+    started = run("-c", f"{tmp}/chatd.conf")
+    assert started.returncode == 1 and started.stdout == ""
+    assert started.stderr.replace(f"{tmp}/chatd.conf", "FILE") == checked.stderr
+
+
+def test_the_same_setting_twice_is_a_fault(check):
+    bad(check("port = 9034;\nport = 9035;"), r"FILE:2: .*")
+
+
+def test_an_included_file_counts_and_its_faults_name_it(check, tmp):
+    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
+        file.write("trace = false;\n\nlimits = {\n  clients = 0; };\n")
+    bad(check(f'port = 0;\n@include "{tmp}/more.conf"\n\nsanitize = 5;'),
+        r"FILE:1: port: .+", r"DIR/more\.conf:4: limits\.clients: .+", r"FILE:4: sanitize: .+")
+    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
+        file.write("trace = false;\n\n\nlimits = = {\n")
+    bad(check(f'@include "{tmp}/more.conf"\n'), r"DIR/more\.conf:4: .*syntax error.*")
+    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
+        file.write("trace = false;\n")
+    good(check(f'@include "{tmp}/more.conf"\nport = 9034;'))
+
+
+def test_a_relative_include_is_looked_for_beside_the_file(check, tmp):
+    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
+        file.write("trace = 5;\n")
+    result = check('@include "more.conf"\n')
+    bad(result, r"(DIR/)?more\.conf:1: trace: .+")
+
+
+def test_a_missing_included_file_is_a_fault(check):
+    bad(check('trace = true;\n@include "/nonexistent/more.conf"\n'), r"FILE:2: .+")
+
+
+def test_a_file_that_includes_itself_is_a_fault(check, tmp):
+    result = check(f'@include "{tmp}/chatd.conf"\n')
+    assert result.returncode == 1 and result.stderr
+
+
+def test_a_file_of_noise_is_a_fault_and_no_crash(check, tmp):
+    for noise in (b"\0" * 100, bytes(range(256)), b"{" * 10000, b"(" * 10000, b'"' * 3, b"\xff\xfe"):
+        with open(f"{tmp}/noise", "wb") as file:
+            file.write(noise)
+        result = run("-t", "-c", f"{tmp}/noise")
+        assert result.returncode == 1 and result.stdout == "", noise[:20]
+        assert re.match(rf"{tmp}/noise(:\d+)?: .+", result.stderr), noise[:20]

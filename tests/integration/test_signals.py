@@ -1,0 +1,185 @@
+"""Signals: an orderly end, and none that disturbs the chat."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+from chatd import exchange, free_port, wait_until
+
+
+def received(d):
+    """Bytes that chatd has read from its clients, as the trace tells."""
+    return sum(int(n) for n in re.findall(r"^(\d+) bytes received", d.stdout.text(), re.M))
+
+
+def fill(d, speaker):
+    """Let `speaker` talk until chatd reads no more, as nobody takes it. Returns the bytes sent,
+    a part of which chatd has not read yet."""
+    speaker.socket.setblocking(False)
+    line = b"0123456789abcde\n" * 4096
+    sent, before = 0, -1
+    while True:
+        try:
+            sent += speaker.socket.send(line[sent % 16:])
+        except BlockingIOError:
+            if received(d) == before:
+                return sent
+            before = received(d)
+            time.sleep(0.3)  # so long nothing was read: it is held back
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_end_removes_every_client_and_gives_status_0(start, number):
+    d = start()
+    clients = d.clients(5)
+    d.stdout.wait_for(r"MaxFd 8\n")
+    since = d.stdout.mark()
+    d.stop(number)
+    assert d.stdout.text()[since:] == "".join(
+        f"removing connection with sd {sd} \n" for sd in range(4, 9))
+    for client in clients:
+        client.expect_eof()
+    assert d.stderr.count(r"disconnected from sd \d+: ") == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_end_without_clients_takes_no_time(start, number):
+    d = start()
+    d.stdout.wait_for(r"MaxFd 3\n")
+    before = d.stdout.text()
+    d.stop(number, within=5)
+    assert d.stdout.text() == before
+
+
+def test_what_waits_for_a_slow_reader_is_still_written_at_the_end(start):
+    d = start(more='limits = { queue = "256K"; };')
+    speaker, reader = d.clients(2)
+    sent = fill(d, speaker)
+    d.signal(signal.SIGTERM)
+    heard = reader.read_to_end()
+    assert d.wait() == 0
+    d.check_reports()
+    # All that was read, as far as its lines were whole; and nothing more was read.
+    lines = received(d) // 16
+    assert heard == b"0123456789abcde\n" * lines
+    assert received(d) < sent
+
+
+def test_the_end_does_not_wait_for_ever_for_a_reader_that_sleeps(start):
+    d = start(more='limits = { queue = "256K"; };')
+    speaker, _ = d.clients(2)
+    fill(d, speaker)
+    d.stop(within=20)
+    assert d.stdout.count(r"^removing connection with sd [45] \n") == 2
+
+
+def test_a_second_signal_cuts_the_end_short(start):
+    d = start(more='limits = { queue = "256K"; };')
+    speaker, _ = d.clients(2)
+    fill(d, speaker)
+    begun = time.monotonic()
+    d.signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert d.running(), "it should still offer what waits"
+    d.stop(signal.SIGINT)
+    assert time.monotonic() - begun < 2, "the second signal did not hurry it"
+    assert d.stdout.count(r"^removing connection with sd [45] \n") == 2
+
+
+def test_during_the_end_nobody_is_accepted_and_nothing_is_read(start):
+    d = start(more='limits = { queue = "256K"; };')
+    speaker, reader, third = d.clients(3)
+    fill(d, speaker)
+    third.send(b"too late\n")  # not read, since the reader holds everybody back
+    d.signal(signal.SIGTERM)
+    wait_until(lambda: 3 not in d.fds())
+    with pytest.raises(ConnectionRefusedError):
+        d.client(wait=False)
+    third.close()
+    assert b"too late" not in reader.read_to_end()
+    assert d.wait() == 0
+    assert d.stdout.count("New incoming connection") == 3
+
+
+def test_the_end_while_a_line_is_unfinished(start):
+    d = start()
+    a, b = d.clients(2)
+    a.send(b"unfin")
+    d.stdout.wait_for(r"5 bytes received from sd 4\n")
+    d.stop()
+    a.expect_eof()
+    assert b.read_to_end() in (b"", b"unfin\n")
+
+
+def test_broken_pipes_do_not_end_it(start):
+    d = start()
+    a, b, c = d.clients(3)
+    for _ in range(10):
+        d.signal(signal.SIGPIPE)
+        b.send(b"x\n")
+        a.expect(b"x\n")
+        c.expect(b"x\n")
+    c.reset()
+    b.send(b"y\n")
+    a.expect(b"y\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGWINCH, signal.SIGCHLD, signal.SIGCONT, signal.SIGURG,
+                                    signal.SIGHUP])
+def test_a_storm_of_signals_disturbs_nothing(start, number):
+    d = start(trace=False)
+    a, b, c = d.clients(3)
+    over = threading.Event()
+
+    def storm():
+        while not over.is_set():
+            os.kill(d.pid, number)
+            time.sleep(0.0001)
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        data = b"".join(b"line %d\n" % n for n in range(500_000))
+        heard = exchange({a: data, b: data}, {c: 2 * len(data), a: len(data), b: len(data)})
+        late = d.client()
+    finally:
+        over.set()
+        thread.join()
+    assert heard[a] == heard[b] == data
+    assert sorted(heard[c].splitlines()) == sorted(data.splitlines() * 2)
+    late.send(b"end\n")
+    for client in (a, b, c):
+        client.expect(b"end\n")
+
+
+def test_a_stopped_daemon_continues_where_it_was(start):
+    d = start()
+    a, b = d.clients(2)
+    d.signal(signal.SIGSTOP)
+    a.send(b"while you slept\n")
+    waiting = d.client(wait=False)
+    d.signal(signal.SIGCONT)
+    b.expect(b"while you slept\n")
+    waiting.send(b"me too\n")
+    b.expect(b"me too\n")
+
+
+def test_a_hangup_without_a_file_changes_nothing(start):
+    d = start(args=[str(free_port())])
+    a, b = d.clients(2)
+    for _ in range(3):
+        d.signal(signal.SIGHUP)
+        a.send(b"still here\n")
+        b.expect(b"still here\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM])
+def test_no_other_signal_is_swallowed(start, number):
+    """They end it as they end every program: none of them means anything to chatd."""
+    d = start()
+    d.signal(number)
+    assert d.wait() == -number
