@@ -23,6 +23,7 @@ struct conn {
 	bool deaf;        /* it has gone, and is only read to its end */
 	bool over;        /* its queue passed limits.queue and has not yet drained to half */
 	uint8_t refusals; /* calls in a row that a ready socket refused */
+	struct msg own;   /* what it said in this pass, until that is in the queues, or MSG_NONE */
 	struct line line; /* what came of a line without an end yet */
 	int64_t heard;    /* when its last line came, or it itself */
 	int64_t stalled;  /* while over: when it last took something */

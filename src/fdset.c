@@ -6,9 +6,6 @@
 
 _Static_assert(sizeof(unsigned long) == sizeof(fd_mask), "a word is an fd_mask");
 
-#define WORD(fd) ((size_t)(fd) / NFDBITS)
-#define BIT(fd)  (1UL << ((size_t)(fd) % NFDBITS))
-
 int
 fdset_reserve(struct fdset *set, int fd)
 {
@@ -34,21 +31,13 @@ fdset_free(struct fdset *set)
 }
 
 void
-fdset_add(struct fdset *set, int fd)
-{
-	set->bits[WORD(fd)] |= BIT(fd);
-	if (fd > set->last)
-		set->last = fd;
-}
-
-void
 fdset_remove(struct fdset *set, int fd)
 {
-	size_t word = WORD(fd);
+	size_t word = FDSET_WORD(fd);
 
 	if (fd > set->last)
 		return;
-	set->bits[word] &= ~BIT(fd);
+	set->bits[word] &= ~FDSET_BIT(fd);
 	if (fd < set->last)
 		return;
 	while (set->bits[word] == 0 && word > 0)
@@ -58,17 +47,11 @@ fdset_remove(struct fdset *set, int fd)
 			: (int)(word * NFDBITS + NFDBITS - 1) - __builtin_clzl(set->bits[word]);
 }
 
-bool
-fdset_has(const struct fdset *set, int fd)
-{
-	return fd <= set->last && (set->bits[WORD(fd)] & BIT(fd)) != 0;
-}
-
 void
 fdset_clear(struct fdset *set)
 {
 	if (set->last >= 0)
-		memset(set->bits, 0, (WORD(set->last) + 1) * sizeof(*set->bits));
+		memset(set->bits, 0, (FDSET_WORD(set->last) + 1) * sizeof(*set->bits));
 	set->last = -1;
 }
 
@@ -77,24 +60,7 @@ fdset_join(struct fdset *set, const struct fdset *other)
 {
 	if (other->last < 0)
 		return;
-	for (size_t i = 0; i <= WORD(other->last); i++)
+	for (size_t i = 0; i <= FDSET_WORD(other->last); i++)
 		set->bits[i] |= other->bits[i];
 	set->last = MAX(set->last, other->last);
-}
-
-int
-fdset_next(const struct fdset *set, int fd)
-{
-	size_t word = WORD(fd);
-	unsigned long bits;
-
-	if (fd > set->last)
-		return -1;
-	bits = set->bits[word] & ~(BIT(fd) - 1);
-	while (bits == 0) {
-		if (++word > WORD(set->last))
-			return -1;
-		bits = set->bits[word];
-	}
-	return (int)(word * NFDBITS) + __builtin_ctzl(bits);
 }

@@ -26,16 +26,46 @@ struct fdset {
 int fdset_reserve(struct fdset *set, int fd);
 void fdset_free(struct fdset *set);
 
-void fdset_add(struct fdset *set, int fd);
-void fdset_remove(struct fdset *set, int fd);
-bool fdset_has(const struct fdset *set, int fd);
-void fdset_clear(struct fdset *set);
-
 /* Adds every member of other; the set must have room up to other->last. */
 void fdset_join(struct fdset *set, const struct fdset *other);
+void fdset_remove(struct fdset *set, int fd);
+void fdset_clear(struct fdset *set);
+
+/* Here, since the loop asks for every member in every pass. */
+#define FDSET_WORD(fd) ((size_t)(fd) / NFDBITS)
+#define FDSET_BIT(fd)  (1UL << ((size_t)(fd) % NFDBITS))
+
+static inline void
+fdset_add(struct fdset *set, int fd)
+{
+	set->bits[FDSET_WORD(fd)] |= FDSET_BIT(fd);
+	if (fd > set->last)
+		set->last = fd;
+}
+
+static inline bool
+fdset_has(const struct fdset *set, int fd)
+{
+	return fd <= set->last && (set->bits[FDSET_WORD(fd)] & FDSET_BIT(fd)) != 0;
+}
 
 /* The lowest member that is not below fd, or -1. */
-int fdset_next(const struct fdset *set, int fd);
+static inline int
+fdset_next(const struct fdset *set, int fd)
+{
+	size_t word = FDSET_WORD(fd);
+	unsigned long bits;
+
+	if (fd > set->last)
+		return -1;
+	bits = set->bits[word] & ~(FDSET_BIT(fd) - 1);
+	while (bits == 0) {
+		if (++word > FDSET_WORD(set->last))
+			return -1;
+		bits = set->bits[word];
+	}
+	return (int)(word * NFDBITS) + __builtin_ctzl(bits);
+}
 
 /* Visits the members in ascending order. The body may remove the member it is at. */
 #define FDSET_FOREACH(fd, set) \

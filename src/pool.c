@@ -97,25 +97,6 @@ pool_remove(struct pool *pool, struct conn *conn, const char *reason)
 	TAILQ_INSERT_TAIL(&pool->gone, conn, entry);
 }
 
-/* Removes a client that broke a rule. told is its last line, without "chatd: ". */
-static void
-dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, const char *reason)
-{
-	char line[128], text[ADDR_TEXT];
-	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
-	struct msg msg;
-	size_t taken;
-
-	if (queue_reserve(&conn->queue)) {
-		msg = msg_new(&pool->arena, line, (size_t)len);
-		if (msg.buf != NULL)
-			queue_push(&conn->queue, &msg);
-		conn_write(conn, &taken);
-	}
-	log_limited(LOG_REMOVED, now, "%s removed: %s", addr_format(&conn->addr, text), reason);
-	pool_remove(pool, conn, reason);
-}
-
 void
 pool_free(struct pool *pool, const char *reason)
 {
@@ -136,27 +117,84 @@ starve(struct pool *pool, int64_t now)
 	pool->read_again = now + POOL_REST;
 }
 
-static void
-broadcast(struct pool *pool, const struct conn *origin, const struct msg *msg, int64_t now)
+/* Puts the bytes of fresh from offset off to end into the queue. Returns as queue_push. */
+static bool
+push(struct queue *queue, const struct msg *fresh, uint32_t off, uint32_t end)
 {
-	FDSET_FOREACH(sd, &pool->members) {
-		struct conn *conn = pool->conns[sd];
+	struct msg msg = {.buf = fresh->buf, .off = off, .len = end - off};
 
-		if (conn == origin || conn->deaf)
-			continue;
-		if (!queue_push(&conn->queue, msg))
-			starve(pool, now);
-		fdset_add(&pool->writers, sd);
-	}
+	return off == end || queue_push(queue, &msg);
 }
 
+/* Puts what is fresh into the queue of everybody, less what the client said itself. */
 static void
-deliver(struct pool *pool, struct conn *origin, const struct msg *msg, int64_t now)
+hand_out(struct pool *pool, int64_t now)
 {
+	struct msg *fresh = &pool->fresh;
+	uint32_t end = fresh->off + fresh->len;
+
+	if (fresh->buf == NULL)
+		return;
+	FDSET_FOREACH(sd, &pool->members) {
+		struct conn *conn = pool->conns[sd];
+		struct msg own = conn->own;
+		bool places = true;
+
+		conn->own = MSG_NONE;
+		if (conn->deaf)
+			continue;
+		if (own.buf == NULL) {
+			places = push(&conn->queue, fresh, fresh->off, end);
+		} else {
+			push(&conn->queue, fresh, fresh->off, own.off);
+			places = push(&conn->queue, fresh, own.off + own.len, end);
+		}
+		if (!places)
+			starve(pool, now);
+		if (!queue_empty(&conn->queue))
+			fdset_add(&pool->writers, sd);
+	}
+	msg_unref(fresh);
+	*fresh = MSG_NONE;
+}
+
+/* Removes a client that broke a rule. told is its last line, without "chatd: ". */
+static void
+dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, const char *reason)
+{
+	char line[128], text[ADDR_TEXT];
+	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
+	struct msg msg;
+	size_t taken;
+
+	hand_out(pool, now);
+	if (queue_reserve(&conn->queue)) {
+		msg = msg_new(&pool->arena, line, (size_t)len);
+		if (msg.buf != NULL)
+			queue_push(&conn->queue, &msg);
+		conn_write(conn, &taken);
+	}
+	log_limited(LOG_REMOVED, now, "%s removed: %s", addr_format(&conn->addr, text), reason);
+	pool_remove(pool, conn, reason);
+}
+
+/* Takes the lines of one recv. They are contiguous with those before, but for a new buf. */
+static void
+take(struct pool *pool, struct conn *origin, const struct msg *msg, int64_t now)
+{
+	struct msg *fresh = &pool->fresh;
+
 	pool->lines += line_count(msg_data(msg), msg->len);
 	if (pool->config->sanitize)
 		line_sanitize(msg_data(msg), msg->len);
-	broadcast(pool, origin, msg, now);
+	if (fresh->buf == msg->buf) {
+		fresh->len += msg->len;
+	} else {
+		hand_out(pool, now);
+		*fresh = *msg;
+		msg_ref(fresh);
+	}
+	origin->own = *msg;
 	origin->heard = now;
 	TAILQ_REMOVE(&pool->heard, origin, entry);
 	TAILQ_INSERT_TAIL(&pool->heard, origin, entry);
@@ -207,10 +245,11 @@ count_refusal(struct pool *pool, struct conn *conn, int64_t now)
 
 /* What waits for a client that closed is offered to it once more. */
 static void
-part(struct pool *pool, struct conn *conn)
+part(struct pool *pool, struct conn *conn, int64_t now)
 {
 	size_t taken;
 
+	hand_out(pool, now);
 	conn_write(conn, &taken);
 	pool_remove(pool, conn, "closed by the client");
 }
@@ -239,7 +278,7 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 		trace_received(got.bytes, sd);
 	}
 	if (got.msg.buf != NULL)
-		deliver(pool, conn, &got.msg, now);
+		take(pool, conn, &got.msg, now);
 	switch (outcome) {
 	case CONN_DONE:
 		break;
@@ -248,7 +287,7 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 		break;
 	case CONN_CLOSED:
 		trace_closed(sd);
-		part(pool, conn);
+		part(pool, conn, now);
 		break;
 	case CONN_TOO_LONG:
 		snprintf(reason, sizeof(reason), "line too long, at most %zu bytes", max);
@@ -304,8 +343,9 @@ pool_write(struct pool *pool, int sd, int64_t now)
 		calm(pool, conn);
 }
 
-void
-pool_check(struct pool *pool, int64_t now)
+/* Holds the pool where a queue has grown over its limit. */
+static void
+hold(struct pool *pool, int64_t now)
 {
 	FDSET_FOREACH(sd, &pool->writers) {
 		struct conn *conn = pool->conns[sd];
@@ -317,6 +357,13 @@ pool_check(struct pool *pool, int64_t now)
 			note_progress(conn, now);
 		}
 	}
+}
+
+void
+pool_deliver(struct pool *pool, int64_t now)
+{
+	hand_out(pool, now);
+	hold(pool, now);
 }
 
 void
@@ -332,7 +379,7 @@ pool_reconfigure(struct pool *pool, const struct config *config, int64_t now)
 			dismiss(
 			    pool, conn, now, "your address is not allowed", "address not allowed");
 	}
-	pool_check(pool, now);
+	hold(pool, now);
 }
 
 /* The deadline of a limit that counts from since. */

@@ -2,6 +2,10 @@
  * pool: all connections, their descriptor sets, and who receives a message: everybody but its
  * origin.
  *
+ * A pass. What its readers say lies one after the other in the arena, so it is one message for
+ * everybody, less what a client said itself. It goes into each queue once, at the end of the pass,
+ * however many have spoken.
+ *
  * Pressure. When more than limits.queue bytes wait for one client, the pool is held: nobody is read
  * until that queue has drained to half, so TCP holds the senders back and nothing is lost. A client
  * that takes nothing for limits.stall seconds meanwhile is removed. In one pass all readers
@@ -52,6 +56,7 @@ struct pool {
 	int64_t resumed;    /* when they last were not: nobody could be heard before */
 	struct conns heard; /* all connections, the one heard last at the end */
 	struct conns gone;  /* removed in this pass */
+	struct msg fresh;   /* received in this pass, in no queue yet, or MSG_NONE */
 	struct arena arena; /* what was received */
 	struct line spare;  /* for the next piece of a line, see conn_read */
 };
@@ -70,13 +75,16 @@ uint32_t pool_count_host(const struct pool *pool, const struct addr *addr);
 /* Whether clients are to be read, and written to, now. */
 bool pool_reading(const struct pool *pool);
 bool pool_writing(const struct pool *pool);
-/* Receives once from sd, at most room bytes, and passes whole lines on to all others. */
+/* Receives once from sd, at most room bytes. */
 void pool_read(struct pool *pool, int sd, size_t room, int64_t now);
 /* The room for each of count readers in one pass, in bytes. */
 size_t pool_room(const struct pool *pool, uint32_t count);
+/*
+ * After the readers of a pass: puts what they said into all queues but their own, and holds the
+ * pool where a queue has grown over its limit.
+ */
+void pool_deliver(struct pool *pool, int64_t now);
 void pool_write(struct pool *pool, int sd, int64_t now);
-/* Holds the pool where a queue has grown over its limit. Called after the readers of a pass. */
-void pool_check(struct pool *pool, int64_t now);
 
 /* After a reload: removes those whom new access rules shut out, and looks at the queues anew. */
 void pool_reconfigure(struct pool *pool, const struct config *config, int64_t now);

@@ -56,9 +56,9 @@ queue_reserve(struct queue *queue)
 	uint32_t count = queue->tail - queue->head, size = queue->size * 2;
 	struct msg *spans = queue->spans;
 
-	if (queue->tail < queue->size)
+	if (queue->tail + QUEUE_PLACES <= queue->size)
 		return true;
-	if (count <= queue->size / 2) {
+	if (count + QUEUE_PLACES <= queue->size / 2) {
 		memmove(spans, spans + queue->head, count * sizeof(*spans));
 	} else {
 		if ((spans = malloc(size * sizeof(*spans))) == NULL)

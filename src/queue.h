@@ -4,9 +4,9 @@
  * A message that begins where the last one ends extends it, so what a whole pass brought leaves in
  * one send call, however many messages it was, without an allocation or an iovec for each.
  *
- * A push never fails: the place for it is made by the push before. When that is refused, queue_push
- * says so, and nothing may be pushed until queue_reserve has made it. So what was received is never
- * lost for want of memory.
+ * A push never fails: the places for a pass are made by the push before. When that is refused,
+ * queue_push says so, and nothing may be received until queue_reserve has made them. So what was
+ * received is never lost for want of memory.
  *
  * A queue holds one reference to the buf of each of its spans.
  */
@@ -18,8 +18,10 @@
 
 #include "msg.h"
 
-/* Spans without an allocation. A pass leaves two: before and after the client's own message. */
-#define QUEUE_FEW 3
+/* What one pass can push: what lies before and what lies after the client's own message. */
+#define QUEUE_PLACES 2
+/* Spans without an allocation: those of one pass, and the places for the next one. */
+#define QUEUE_FEW    (2 * QUEUE_PLACES)
 
 struct queue {
 	struct msg *spans; /* spans[head] to spans[tail - 1] wait; few, or allocated */
@@ -31,9 +33,9 @@ void queue_init(struct queue *queue); /* the queue must not move afterwards */
 void queue_clear(struct queue *queue);
 bool queue_empty(const struct queue *queue);
 
-/* Returns whether there is a place for another message after this one. */
+/* Returns whether there are QUEUE_PLACES after this one. */
 bool queue_push(struct queue *queue, const struct msg *msg);
-/* Makes a place. Returns whether there is one. */
+/* Makes QUEUE_PLACES. Returns whether there are. */
 bool queue_reserve(struct queue *queue);
 
 /* Fills up to max entries with what waits. Returns how many. */

@@ -367,7 +367,7 @@ serve_readable(struct server *server)
 			pool_read(&server->pool, fd, room, server->now);
 	}
 	if (readers > 0)
-		pool_check(&server->pool, server->now);
+		pool_deliver(&server->pool, server->now);
 }
 
 static void
