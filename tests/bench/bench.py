@@ -22,7 +22,7 @@ import report
 
 
 class Group:
-    """Commands of the load generator that run on the same connections."""
+    """Commands of the load generator that run on the same connections: see load.c."""
 
     def __init__(self, name, clients, commands, servers, many=False, connect=None, seconds=90):
         self.name, self.clients, self.commands = name, clients, commands
@@ -86,9 +86,10 @@ class Bench:
         except peers.Missing as why:
             self.skipped.setdefault(server.name, str(why))
             return None
+        connect = group.connect if server.grows else [f"clients={group.clients}"]
         command = [self.place.load, *(["-m"] if group.many else []), "-b", str(server.backlog),
                    server.protocol, str(running.port), str(running.pid),
-                   *group.connect, *group.commands]
+                   *connect, *group.commands]
         try:
             load = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                   preexec_fn=self.place.on_cpu(self.place.load_cpu),
@@ -111,11 +112,13 @@ class Bench:
                 self.skipped.setdefault(f"{server.name}, {group.name}", said)
         return figures
 
-    def measure(self, group, runs):
+    def measure(self, group, runs, peer_runs):
         """Figures by server: a list of runs, each a list of figures."""
         figures = {server.name: [] for server in group.servers}
         waiting = list(group.servers)
         for turn in range(runs):
+            if turn == peer_runs:
+                waiting = [s for s in waiting if isinstance(s, (peers.Chatd, peers.SendLoop))]
             for server in list(waiting):
                 if time.monotonic() > self.deadline:
                     self.cut = True
@@ -125,7 +128,7 @@ class Bench:
                     waiting.remove(server)
                     continue
                 figures[server.name].append(got)
-            print(f"{group.name}: {turn + 1} of {runs}", flush=True)
+            print(f"{group.name}: turn {turn + 1} of {runs}", flush=True)
         return figures
 
 
@@ -145,7 +148,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="about a minute, coarse figures")
     parser.add_argument("--callgrind", action="store_true",
                         help="count chatd's own instructions for each delivery instead")
-    parser.add_argument("--runs", type=int, help="runs of each server (5; quick: 1)")
+    parser.add_argument("--runs", type=int,
+                        help="runs of each server (5; quick: 3, and 1 of each peer)")
     parser.add_argument("--minutes", type=float, default=25, help="start no run after so long")
     parser.add_argument("--only", help="only groups with this in their name")
     parser.add_argument("--results", help="folder for the results (BUILD/results)")
@@ -162,16 +166,17 @@ def main():
     peers.fetch(place)
 
     bench = Bench(place, most, time.monotonic() + options.minutes * 60)
-    runs = options.runs or (1 if options.quick else 5)
+    runs = options.runs or (3 if options.quick else 5)
+    peer_runs = 1 if options.quick else runs
     groups = [g for g in (quick() if options.quick else full())
               if not options.only or options.only in g.name]
     servers = {server.name: server for group in groups for server in group.servers}
-    figures = {group.name: bench.measure(group, runs) for group in groups}
+    figures = {group.name: bench.measure(group, runs, peer_runs) for group in groups}
 
     folder = Path(options.results or place.build / "results")
     folder.mkdir(parents=True, exist_ok=True)
     result = {
-        "machine": machine(place), "runs": runs, "figures": figures, "cut": bench.cut,
+        "machine": machine(place), "runs": runs, "peer_runs": peer_runs, "figures": figures, "cut": bench.cut,
         "skipped": bench.skipped, "faults": bench.faults,
         "settings": {name: server.settings for name, server in servers.items()},
     }

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,17 +49,13 @@ allocate(size_t size)
 	return memory;
 }
 
-static void
-client_add(int fd)
+static bool
+client_add(int listener)
 {
-	int on = 1;
+	int fd = accept(listener, NULL, NULL), on = 1;
 
-	if (fd == -1)
-		return;
-	if (count == CLIENTS_MAX) {
-		close(fd);
-		return;
-	}
+	if (fd == -1 || count == CLIENTS_MAX)
+		return false;
 	if (ioctl(fd, FIONBIO, &on) != 0 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
 		err(1, "client");
@@ -66,6 +63,7 @@ client_add(int fd)
 	clients[count] = (struct client){.line = allocate(LINE_MAX_BYTES)};
 	clients[count].last = &clients[count].first;
 	count++;
+	return true;
 }
 
 static void
@@ -152,9 +150,13 @@ client_write(unsigned i)
 int
 main(int argc, char **argv)
 {
+	int on = 1;
+
 	if (argc != 2)
 		errx(1, "usage: naive PORT");
 	polls[0] = (struct pollfd){.fd = listen_on(argv[1]), .events = POLLIN};
+	if (ioctl(polls[0].fd, FIONBIO, &on) != 0)
+		err(1, "FIONBIO");
 	for (;;) {
 		if (poll(polls, count, -1) == -1)
 			err(1, "poll");
@@ -166,6 +168,7 @@ main(int argc, char **argv)
 				client_remove(i);
 		}
 		if (polls[0].revents & POLLIN)
-			client_add(accept(polls[0].fd, NULL, NULL));
+			while (client_add(polls[0].fd))
+				;
 	}
 }

@@ -112,6 +112,7 @@ class Peer:
     protocol = "raw"
     backlog = 1000      # connections that may wait for its accept
     most = HIGHEST      # clients it can serve
+    grows = True        # clients may come later
 
     def argv(self, program, work, port, clients, many):
         raise NotImplementedError
@@ -213,6 +214,7 @@ class Built(Peer):
 class SendLoop(Built):
     name = "send loop"
     program = "sendloop"
+    grows = False
     settings = ("the limit: recv of up to 64 KiB, then one blocking send to each listener; in many "
                 "to many, epoll, a recv from each that is ready, then one sendmsg to each")
 

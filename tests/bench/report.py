@@ -208,7 +208,10 @@ def table(result):
         return "chatd was not measured\n"
     notes = {name: f" [{i + 1}]" for i, name in enumerate(names)}
     host = result["machine"]
-    text = (f"Medians of {result['runs']} runs in turn, {host['date']}, {host['cpu']}, "
+    runs = f"{result['runs']} runs in turn"
+    if result["peer_runs"] < result["runs"]:
+        runs += f" ({result['peer_runs']} of each peer)"
+    text = (f"Medians of {runs}, {host['date']}, {host['cpu']}, "
             f"{host['cpus']} CPUs, Linux {host['kernel']}; server on CPU {host['server_cpu']}, "
             f"load on CPU {host['load_cpu']}.\n\n")
     if result["cut"]:
@@ -223,10 +226,11 @@ def table(result):
 
 
 PLOT = """
-set terminal svg size 1000,520 font 'sans-serif,13' background '#ffffff'
+set terminal svg size 1000,540 font 'sans-serif,13' background '#ffffff'
 set output '{svg}'
 set title 'CPU time of the server for each 64-byte line delivered' font ',16'
-set ylabel 'nanoseconds, each step ten times the one below'
+set ylabel 'nanoseconds (logarithmic)'
+set bmargin 3.5
 set style data histograms
 set style histogram clustered gap 1.5
 set style fill solid border -1
@@ -234,7 +238,8 @@ set boxwidth 0.95
 set logscale y
 set yrange [5:20000]
 set grid ytics
-set key outside right top vertical
+set key outside top center horizontal
+set xrange [-0.6:{last}]
 set datafile missing '-'
 set xtics nomirror
 plot {columns}
@@ -271,6 +276,6 @@ def picture(result, folder, place):
     columns = ", ".join(
         f"'{data}' using {i + 2}{':xtic(1)' if i == 0 else ''} title '{n}' "
         f"linecolor rgb '{COLORS[n]}'" for i, n in enumerate(names))
-    script = PLOT.format(svg=folder / "bench.svg", columns=columns)
+    script = PLOT.format(svg=folder / "bench.svg", columns=columns, last=len(shown) - 0.4)
     done = subprocess.run([gnuplot], input=script, text=True, env=env, check=False)
     return done.returncode == 0
