@@ -194,7 +194,7 @@ TEST(select_answers_for_a_descriptor_beyond_1024)
 	low = fcntl(pair[0], F_DUPFD, 2000);
 	high = fcntl(pair[0], F_DUPFD, 2100);
 	if (low < 0 || high < 0) {
-		print_message("# not shown: this machine allows no descriptor of 2100\n");
+		note("not shown: this machine allows no descriptor of 2100\n");
 	} else {
 		assert_int_equal(fdset_reserve(&set, high), 0);
 		fdset_add(&set, high);

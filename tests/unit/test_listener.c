@@ -192,7 +192,7 @@ has_ipv6(void)
 		config_free(config);
 	}
 	if (!known)
-		print_message("# not shown: this machine has no IPv6\n");
+		note("not shown: this machine has no IPv6\n");
 	return known;
 }
 

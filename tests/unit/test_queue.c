@@ -260,57 +260,99 @@ TEST(an_empty_queue_gives_back_what_a_backlog_needed)
 	assert_int_equal(queue.size, QUEUE_FEW);
 }
 
-TEST(a_push_whose_successor_finds_no_place_says_so_and_is_kept)
+/* Pushes messages that continue nothing until there are no places after one. Returns how many. */
+static int
+push_until_full(struct queue *queue, char *want)
+{
+	int count = 0;
+	bool places = true;
+
+	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+	while (places) {
+		char text[] = {(char)('a' + count++), '\n', '\0'};
+		struct msg msg;
+
+		gap();
+		msg = take(text);
+		places = queue_push(queue, &msg);
+		strcat(want, text);
+		assert_true(count < 26);
+	}
+	return count;
+}
+
+TEST(a_push_after_which_there_are_no_places_says_so_and_loses_nothing)
 {
 	struct queue queue;
-	struct msg msg;
+	char want[64] = "";
 
 	queue_init(&queue);
-	for (int i = 0; i < QUEUE_FEW - 1; i++) {
-		push(&queue, "x\n");
-		gap();
-	}
-	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
-	msg = take("last\n");
-	assert_false(queue_push(&queue, &msg));
-	assert_string_equal(waiting(&queue), "x\nx\nlast\n");
+	gap();
+	assert_int_equal(push_until_full(&queue, want), QUEUE_FEW - QUEUE_PLACES + 1);
+	assert_string_equal(waiting(&queue), want);
 	assert_false(queue_reserve(&queue));
-	assert_string_equal(waiting(&queue), "x\nx\nlast\n");
+	assert_string_equal(waiting(&queue), want);
 	seam_reset();
 	assert_true(queue_reserve(&queue));
+	assert_string_equal(waiting(&queue), want);
 	gap();
 	push(&queue, "after\n");
-	assert_string_equal(waiting(&queue), "x\nx\nlast\nafter\n");
+	assert_string_equal(waiting(&queue), strcat(want, "after\n"));
 	queue_clear(&queue);
 }
 
-TEST(a_full_queue_finds_a_place_when_spans_have_left)
+TEST(the_places_of_a_pass_are_there_whatever_the_allocator_says)
 {
 	struct queue queue;
-	struct msg msg;
+	char want[64] = "";
 
 	queue_init(&queue);
-	for (int i = 0; i < QUEUE_FEW - 1; i++) {
-		push(&queue, "x\n");
-		gap();
-	}
-	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
-	msg = take("last\n");
-	assert_false(queue_push(&queue, &msg));
-	queue_consume(&queue, 4);
-	assert_true(queue_reserve(&queue));
 	gap();
-	push(&queue, "after\n");
-	assert_string_equal(waiting(&queue), "last\nafter\n");
+	for (int i = 0; i < QUEUE_FEW - QUEUE_PLACES; i++) {
+		push(&queue, "before\n");
+		gap();
+		strcat(want, "before\n");
+	}
+	/* The last answer was yes. */
+	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+	for (int i = 0; i < QUEUE_PLACES; i++) {
+		struct msg msg = take("last\n");
+
+		assert_false(queue_push(&queue, &msg));
+		gap();
+		strcat(want, "last\n");
+	}
+	assert_string_equal(waiting(&queue), want);
 	queue_clear(&queue);
 }
 
-TEST(a_reserved_place_is_not_asked_for_again)
+TEST(a_full_queue_finds_places_when_spans_have_left)
+{
+	struct queue queue;
+	char want[64] = "";
+	int count;
+
+	queue_init(&queue);
+	gap();
+	count = push_until_full(&queue, want);
+	while (!queue_reserve(&queue)) {
+		queue_consume(&queue, 2);
+		assert_true(--count >= 0);
+	}
+	gap();
+	push(&queue, "after\n");
+	strcat(want, "after\n");
+	assert_string_equal(waiting(&queue), want + strlen(want) - strlen(waiting(&queue)));
+	queue_clear(&queue);
+}
+
+TEST(reserved_places_are_not_asked_for_again)
 {
 	struct queue queue;
 
 	queue_init(&queue);
 	push(&queue, "x\n");
+	assert_true(queue_reserve(&queue));
 	seam_reset();
 	for (int i = 0; i < 10; i++)
 		assert_true(queue_reserve(&queue));
@@ -441,9 +483,10 @@ main(void)
 	    QUEUE_TEST(a_queue_that_is_never_empty_stays_as_large_as_its_backlog),
 	    QUEUE_TEST(a_backlog_grows_and_keeps_its_order),
 	    QUEUE_TEST(an_empty_queue_gives_back_what_a_backlog_needed),
-	    QUEUE_TEST(a_push_whose_successor_finds_no_place_says_so_and_is_kept),
-	    QUEUE_TEST(a_full_queue_finds_a_place_when_spans_have_left),
-	    QUEUE_TEST(a_reserved_place_is_not_asked_for_again),
+	    QUEUE_TEST(a_push_after_which_there_are_no_places_says_so_and_loses_nothing),
+	    QUEUE_TEST(the_places_of_a_pass_are_there_whatever_the_allocator_says),
+	    QUEUE_TEST(a_full_queue_finds_places_when_spans_have_left),
+	    QUEUE_TEST(reserved_places_are_not_asked_for_again),
 	    QUEUE_TEST(no_more_spans_are_shown_than_there_is_room_for),
 	    QUEUE_TEST(lag_counts_from_the_oldest_byte_that_waits),
 	    QUEUE_TEST(clearing_drops_every_reference_and_the_queue_serves_again),

@@ -12,6 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
+static int own[3] = {-1, -1, -1}; /* what a replaced descriptor was */
+
+void
+note(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	va_start(args, format);
+	dprintf(own[STDOUT_FILENO] >= 0 ? own[STDOUT_FILENO] : STDOUT_FILENO, "# ");
+	vdprintf(own[STDOUT_FILENO] >= 0 ? own[STDOUT_FILENO] : STDOUT_FILENO, format, args);
+	va_end(args);
+}
+
 /* Random */
 
 static uint64_t random_state;
@@ -26,7 +40,7 @@ random_start(void)
 		seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
 		seed = seed != 0 ? seed : 1;
 	}
-	print_message("# CHATD_SEED=%llu\n", (unsigned long long)seed);
+	note("CHATD_SEED=%llu\n", (unsigned long long)seed);
 	random_state = seed;
 }
 
@@ -42,8 +56,6 @@ random_below(uint32_t end)
 }
 
 /* Streams */
-
-static int own[3] = {-1, -1, -1}; /* what a replaced descriptor was */
 
 /* A sanitizer's report must not end in a caught stream. */
 void __sanitizer_set_report_fd(void *fd) __attribute__((weak));

@@ -27,6 +27,9 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
+/* A line of comment in the test's output, also while standard output is caught. */
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /*
  * Random inputs. The seed stands in the test's output as "# CHATD_SEED=..."; set in the environment
  * it gives the same inputs again. Every test starts its numbers anew, whatever ran before it.

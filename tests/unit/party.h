@@ -1,0 +1,61 @@
+/*
+ * party: a pool with guests, for the tests of the pool.
+ *
+ * A guest is the far end of a socket pair, so what it says is there to be read at once, and time is
+ * the number party.now. party_pass does with the pool what the server's loop does in one pass.
+ */
+#ifndef PARTY_H
+#define PARTY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "pool.h"
+
+struct guest {
+	int fd; /* its own end */
+	int sd; /* the pool's */
+};
+
+struct party {
+	struct pool pool;
+	struct config *config;
+	int64_t now;
+	struct guest guests[64];
+	int count;
+};
+
+extern struct party party;
+
+/* Setup and teardown. What is written to standard output and error is caught. */
+int party_setup(void **state);
+int party_teardown(void **state);
+
+/* Other settings, as a reload brings them. The text is that of a file. */
+void party_configure(const char *text);
+
+/* Somebody comes in, from "192.0.2.1" or, with NULL, by a unix socket. */
+struct guest *party_join(const char *address);
+/* Its own end is closed. */
+void party_leave(struct guest *guest);
+void party_say(const struct guest *guest, const char *text);
+/* All that it can hear now. closed: and then the end of file. Good until the next look. */
+const char *party_hears(const struct guest *guest, bool *closed);
+/* Whether it is still in the pool. */
+bool party_has(const struct guest *guest);
+
+/* One pass: reads, writes and reaps what is ready now. Returns whether anything was. */
+bool party_pass(void);
+/* Passes until nothing is ready any more. */
+void party_settle(void);
+/* Reads the one client once, and looks at the queues. */
+void party_read(const struct guest *guest);
+void party_write(const struct guest *guest);
+
+/* What the trace and the log said since the last look, with guests' numbers for "sd A", "sd B"...
+ */
+const char *party_trace(void);
+const char *party_log(void);
+
+#endif

@@ -1,0 +1,594 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "party.h"
+#include "seam.h"
+
+#define SECOND CLOCK_SECOND
+
+/* A line of len bytes, its end included. */
+static const char *
+line_of(size_t len)
+{
+	static char text[70000];
+
+	memset(text, 'x', len);
+	text[len - 1] = '\n';
+	text[len] = '\0';
+	return text;
+}
+
+/* The guest says a line of len bytes, and it is received; nothing is written to anybody. */
+static void
+speak(const struct guest *guest, size_t len)
+{
+	size_t room = pool_room(&party.pool, 1);
+
+	party_say(guest, line_of(len));
+	for (size_t have = 0; have < len; have += room)
+		party_read(guest);
+}
+
+/* Writes exactly len bytes to the guest. */
+static void
+write_some(const struct guest *guest, size_t len)
+{
+	seam_shorten(len);
+	party_write(guest);
+	seam_reset();
+}
+
+static bool
+reading(void)
+{
+	return pool_reading(&party.pool);
+}
+
+static int64_t
+expire(void)
+{
+	return pool_expire(&party.pool, party.now);
+}
+
+/* The limit */
+
+TEST(as_much_as_the_limit_may_wait_and_one_byte_more_holds_the_pool)
+{
+	struct guest *a = party_join(NULL);
+
+	party_join(NULL);
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 1999);
+	assert_true(reading());
+	speak(a, 1);
+	assert_true(reading());
+	speak(a, 1);
+	assert_false(reading());
+}
+
+TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 2001);
+	party_trace();
+	party_say(a, "waits\n");
+	party_say(b, "waits\n");
+	seam_reset();
+	pool_read(&party.pool, a->sd, 512, party.now);
+	pool_read(&party.pool, b->sd, 512, party.now);
+	assert_int_equal(seam_calls(SEAM_RECV), 0);
+	assert_string_equal(party_trace(), "");
+	party_settle();
+	assert_int_equal(strlen(party_hears(b, NULL)), 2001 + 6);
+	assert_string_equal(party_hears(a, NULL), "waits\n");
+}
+
+TEST(a_held_pool_is_read_again_at_half_and_not_before)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 2001);
+	write_some(b, 1000);
+	assert_false(reading());
+	write_some(b, 1);
+	assert_true(reading());
+	/* And held again only past the whole limit. */
+	speak(a, 1000);
+	assert_true(reading());
+	speak(a, 1);
+	assert_false(reading());
+}
+
+TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 2001);
+	party_write(b);
+	assert_false(reading());
+	write_some(c, 1001);
+	assert_true(reading());
+}
+
+TEST(a_slow_reader_that_goes_holds_nobody_any_more)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 2001);
+	party_write(b);
+	party_leave(c);
+	party_write(c);
+	assert_true(reading());
+	party_settle();
+	assert_false(party_has(c));
+	assert_int_equal(strlen(party_hears(b, NULL)), 2001);
+}
+
+TEST(a_slow_reader_that_fails_holds_nobody_any_more)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 2001);
+	seam_fail(SEAM_SEND, 0, 1, EHOSTUNREACH);
+	party_write(b);
+	assert_false(party_has(b));
+	assert_true(reading());
+}
+
+TEST(what_a_guest_says_itself_does_not_wait_for_it)
+{
+	struct guest *a = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	for (int i = 0; i < 10; i++)
+		speak(a, 1900);
+	assert_true(reading());
+}
+
+/* One pass of all readers together brings about one limit, so memory stays near twice that. */
+TEST(a_flood_of_many_senders_stays_within_twice_the_limit)
+{
+	struct guest *guests[16], *slow;
+
+	party_configure("limits = { queue = \"64K\"; };");
+	slow = party_join(NULL);
+	for (size_t i = 0; i < LENGTH(guests); i++) {
+		guests[i] = party_join(NULL);
+		party_say(guests[i], line_of(8000));
+		party_say(guests[i], line_of(8000));
+		party_say(guests[i], line_of(8000));
+	}
+	for (int pass = 0; pass < 100; pass++) {
+		uint64_t lag;
+
+		/* The slow one takes a few bytes now and then. */
+		seam_shorten(100);
+		party_pass();
+		seam_reset();
+		lag = queue_lag(&party.pool.conns[slow->sd]->queue, party.pool.arena.position);
+		assert_true(lag <= 2 * 65536);
+	}
+	assert_false(reading());
+}
+
+/* A slow reader hears every line of a flood, whole and in order, whatever its pace. */
+TEST(nothing_is_lost_on_a_slow_reader)
+{
+	enum {
+		LINES = 20000
+	};
+	static char heard[LINES * 16];
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+	size_t have = 0;
+	int small = 4096, sent = 0, lines = 0;
+	bool was_held = false;
+
+	random_start();
+	party_configure("limits = { queue = 2000; };");
+	setsockopt(b->sd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	for (int pass = 0; pass < 1000000 && lines < LINES; pass++) {
+		while (sent < LINES) {
+			char text[32];
+			int len = snprintf(text, sizeof(text), "line %d\n", sent);
+
+			/* As long as the kernel takes some. */
+			if (send(a->fd, text, (size_t)len, MSG_DONTWAIT) < 0)
+				break;
+			sent++;
+		}
+		party_pass();
+		was_held |= !reading();
+		if (random_below(3) == 0) {
+			ssize_t n = read(b->fd, heard + have, 1 + random_below(5000));
+
+			for (ssize_t i = 0; i < n; i++)
+				lines += heard[have + (size_t)i] == '\n';
+			have += n > 0 ? (size_t)n : 0;
+		}
+	}
+	assert_true(was_held);
+	assert_int_equal(lines, LINES);
+	for (int i = 0, at = 0; i < LINES; i++) {
+		char want[32];
+		int len = snprintf(want, sizeof(want), "line %d\n", i);
+
+		assert_memory_equal(heard + at, want, (size_t)len);
+		at += len;
+	}
+	assert_true(party_has(a) && party_has(b));
+}
+
+TEST(a_raised_limit_resumes_at_once)
+{
+	struct guest *a = party_join(NULL);
+
+	party_join(NULL);
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 2001);
+	assert_false(reading());
+	party_configure("limits = { queue = 5000; };");
+	assert_true(reading());
+}
+
+TEST(a_lowered_limit_holds_at_once)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	speak(a, 2001);
+	assert_true(reading());
+	party_configure("limits = { queue = 2000; };");
+	assert_false(reading());
+	write_some(b, 1001);
+	assert_true(reading());
+}
+
+/* Stall */
+
+TEST(a_reader_that_takes_nothing_is_removed_when_its_time_is_over_and_not_before)
+{
+	struct guest *a = party_join("192.0.2.1"), *b = party_join("192.0.2.2");
+	struct guest *c = party_join("192.0.2.3");
+	int64_t start = party.now;
+
+	party_configure("limits = { queue = 2000; stall = 30; };");
+	speak(a, 2001);
+	party_write(c);
+	party_trace();
+	assert_int_equal(expire(), start + 30 * SECOND);
+	party.now = start + 30 * SECOND - 1;
+	assert_int_equal(expire(), start + 30 * SECOND);
+	assert_true(party_has(b));
+	party.now++;
+	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_false(party_has(b));
+	assert_true(reading());
+	assert_string_equal(party_log(), "192.0.2.2:2 removed: took nothing for 30 seconds\n");
+	assert_string_equal(party_trace(), "removing connection with sd B \n");
+	/* The others go on. */
+	party_say(a, "still here\n");
+	party_settle();
+	assert_non_null(strstr(party_hears(c, NULL), "still here\n"));
+}
+
+TEST(a_reader_that_takes_a_byte_has_all_of_its_time_again)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+	int64_t start = party.now;
+
+	party_configure("limits = { queue = 2000; stall = 30; };");
+	speak(a, 2001);
+	for (int i = 1; i <= 10; i++) {
+		party.now = start + i * 29 * SECOND;
+		write_some(b, 1);
+		assert_int_equal(expire(), party.now + 30 * SECOND);
+	}
+	assert_true(party_has(b));
+	party.now += 30 * SECOND;
+	expire();
+	assert_false(party_has(b));
+}
+
+/* A socket is writable again only after a good part of its buffer is free. */
+TEST(a_reader_that_takes_from_its_sockets_buffer_has_taken_something)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+	char some[512];
+
+	party_configure("limits = { queue = 2000; stall = 30; };");
+	stuff(b->sd);
+	speak(a, 2001);
+	party_write(b);
+	assert_false(reading());
+	for (int i = 0; i < 5; i++) {
+		party.now += 30 * SECOND;
+		assert_true(read(b->fd, some, sizeof(some)) > 0);
+		/* Unix sockets free a whole buffer at a time. */
+		while (conn_unacked(party.pool.conns[b->sd]) == party.pool.conns[b->sd]->unacked)
+			assert_true(read(b->fd, some, sizeof(some)) > 0);
+		assert_int_equal(expire(), party.now + 30 * SECOND);
+		assert_true(party_has(b));
+	}
+	party.now += 30 * SECOND;
+	expire();
+	assert_false(party_has(b));
+}
+
+TEST(a_reader_below_the_limit_may_take_nothing_for_ever)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; stall = 1; };");
+	speak(a, 2000);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(expire(), CLOCK_NEVER);
+		party.now += 3600 * SECOND;
+	}
+	assert_true(party_has(b));
+}
+
+TEST(the_time_begins_anew_with_each_holding)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; stall = 30; };");
+	speak(a, 2001);
+	party.now += 29 * SECOND;
+	write_some(b, 1001);
+	assert_true(reading());
+	party.now += 3600 * SECOND;
+	speak(a, 1001);
+	assert_false(reading());
+	assert_int_equal(expire(), party.now + 30 * SECOND);
+	assert_true(party_has(b));
+}
+
+TEST(each_slow_reader_has_its_own_time_and_the_next_one_is_told)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
+	int64_t start = party.now;
+
+	party_configure("limits = { queue = 2000; stall = 30; };");
+	speak(a, 2001);
+	party.now = start + 10 * SECOND;
+	write_some(c, 1);
+	assert_int_equal(expire(), start + 30 * SECOND);
+	party.now = start + 30 * SECOND;
+	assert_int_equal(expire(), start + 40 * SECOND);
+	assert_false(party_has(b));
+	assert_true(party_has(c));
+	party.now = start + 40 * SECOND;
+	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_false(party_has(c));
+}
+
+/* Idle */
+
+TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before)
+{
+	struct guest *a = party_join("192.0.2.1");
+	int64_t start;
+	bool closed;
+
+	party_configure("limits = { idle = 60; };");
+	expire();
+	start = party.now;
+	party.now = start + 60 * SECOND - 1;
+	assert_int_equal(expire(), start + 60 * SECOND);
+	assert_true(party_has(a));
+	party.now++;
+	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_false(party_has(a));
+	pool_reap(&party.pool);
+	assert_string_equal(party_hears(a, &closed), "chatd: idle for 60 seconds\n");
+	assert_true(closed);
+	assert_string_equal(party_log(), "192.0.2.1:1 removed: idle for 60 seconds\n");
+	assert_string_equal(party_trace(), "removing connection with sd A \n");
+}
+
+TEST(without_the_limit_nobody_is_idle)
+{
+	struct guest *a = party_join(NULL);
+
+	expire();
+	party.now += 365 * 86400 * SECOND;
+	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_true(party_has(a));
+}
+
+TEST(a_line_begins_the_time_anew_and_a_piece_of_one_does_not)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+	int64_t start = party.now;
+
+	party_configure("limits = { idle = 60; };");
+	expire();
+	party.now = start + 50 * SECOND;
+	party_say(a, "a line\n");
+	party_say(b, "a piece");
+	party_settle();
+	assert_int_equal(expire(), start + 60 * SECOND);
+	party.now = start + 60 * SECOND;
+	assert_int_equal(expire(), start + 110 * SECOND);
+	assert_true(party_has(a));
+	assert_false(party_has(b));
+}
+
+TEST(a_guest_that_only_listens_is_idle)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { idle = 60; };");
+	expire();
+	for (int i = 0; i < 3; i++) {
+		party.now += 30 * SECOND;
+		party_say(a, "talk\n");
+		party_settle();
+		expire();
+	}
+	assert_true(party_has(a));
+	assert_false(party_has(b));
+}
+
+TEST(nobody_is_idle_while_the_pool_is_held_nor_at_once_when_it_resumes)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+	int64_t resumed;
+
+	party_configure("limits = { queue = 2000; stall = 600; idle = 60; };");
+	expire();
+	speak(a, 2001);
+	for (int i = 0; i < 5; i++) {
+		party.now += 50 * SECOND;
+		assert_int_equal(expire(), 1000 * SECOND + 600 * SECOND);
+	}
+	assert_true(party_has(a) && party_has(b));
+	party_write(b);
+	assert_true(reading());
+	resumed = party.now;
+	assert_int_equal(expire(), resumed + 60 * SECOND);
+	/* Who speaks now has been heard. */
+	party.now += SECOND;
+	party_say(a, "there\n");
+	party_settle();
+	party.now = resumed + 60 * SECOND;
+	expire();
+	assert_true(party_has(b) == false && party_has(a) == true);
+}
+
+TEST(nobody_is_idle_while_memory_is_refused)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+
+	party_configure("limits = { idle = 1; };");
+	expire();
+	party_say(a, "it lies in its socket\n");
+	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+	for (int i = 0; i < 100; i++) {
+		party_pass();
+		party.now += POOL_REST;
+		expire();
+	}
+	assert_true(party_has(a) && party_has(b));
+	seam_reset();
+	party.now += POOL_REST;
+	expire();
+	party_settle();
+	assert_string_equal(party_hears(b, NULL), "it lies in its socket\n");
+}
+
+TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before)
+{
+	struct guest *a = party_join(NULL);
+
+	expire();
+	party.now += 100 * SECOND;
+	party_configure("limits = { idle = 60; };");
+	expire();
+	assert_false(party_has(a));
+}
+
+/* A socket that refuses in spite of select */
+
+static void
+expect_rest(void)
+{
+	int64_t start = party.now;
+
+	assert_false(reading());
+	assert_false(pool_writing(&party.pool));
+	assert_int_equal(expire(), start + POOL_REST);
+	party.now = start + POOL_REST;
+	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_true(reading());
+	assert_true(pool_writing(&party.pool));
+}
+
+TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
+	int passes = 0;
+
+	party_say(a, "kept\n");
+	party_read(a);
+	seam_fail(SEAM_SEND, 0, SEAM_ALWAYS, ENOBUFS);
+	while (pool_writing(&party.pool)) {
+		party_write(b);
+		assert_true(++passes < 100);
+	}
+	expect_rest();
+	seam_reset();
+	party_settle();
+	assert_string_equal(party_hears(b, NULL), "kept\n");
+	/* The same for reading. */
+	party_say(a, "read\n");
+	seam_fail(SEAM_RECV, 0, SEAM_ALWAYS, ENOMEM);
+	for (passes = 0; reading(); passes++) {
+		party_read(a);
+		assert_true(passes < 100);
+	}
+	expect_rest();
+	seam_reset();
+	party_settle();
+	assert_string_equal(party_hears(b, NULL), "read\n");
+}
+
+TEST(refusals_now_and_then_need_no_rest)
+{
+	struct guest *a = party_join(NULL);
+
+	for (int i = 0; i < 1000; i++) {
+		/* Nothing is there to read but every other time. */
+		if (i % 2 == 0)
+			party_say(a, "x\n");
+		party_read(a);
+		assert_true(reading());
+	}
+}
+
+#define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    POOL_TEST(as_much_as_the_limit_may_wait_and_one_byte_more_holds_the_pool),
+	    POOL_TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets),
+	    POOL_TEST(a_held_pool_is_read_again_at_half_and_not_before),
+	    POOL_TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half),
+	    POOL_TEST(a_slow_reader_that_goes_holds_nobody_any_more),
+	    POOL_TEST(a_slow_reader_that_fails_holds_nobody_any_more),
+	    POOL_TEST(what_a_guest_says_itself_does_not_wait_for_it),
+	    POOL_TEST(a_flood_of_many_senders_stays_within_twice_the_limit),
+	    POOL_TEST(nothing_is_lost_on_a_slow_reader),
+	    POOL_TEST(a_raised_limit_resumes_at_once),
+	    POOL_TEST(a_lowered_limit_holds_at_once),
+	    POOL_TEST(a_reader_that_takes_nothing_is_removed_when_its_time_is_over_and_not_before),
+	    POOL_TEST(a_reader_that_takes_a_byte_has_all_of_its_time_again),
+	    POOL_TEST(a_reader_that_takes_from_its_sockets_buffer_has_taken_something),
+	    POOL_TEST(a_reader_below_the_limit_may_take_nothing_for_ever),
+	    POOL_TEST(the_time_begins_anew_with_each_holding),
+	    POOL_TEST(each_slow_reader_has_its_own_time_and_the_next_one_is_told),
+	    POOL_TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before),
+	    POOL_TEST(without_the_limit_nobody_is_idle),
+	    POOL_TEST(a_line_begins_the_time_anew_and_a_piece_of_one_does_not),
+	    POOL_TEST(a_guest_that_only_listens_is_idle),
+	    POOL_TEST(nobody_is_idle_while_the_pool_is_held_nor_at_once_when_it_resumes),
+	    POOL_TEST(nobody_is_idle_while_memory_is_refused),
+	    POOL_TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before),
+	    POOL_TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost),
+	    POOL_TEST(refusals_now_and_then_need_no_rest),
+	};
+
+	return cmocka_run_group_tests_name("pool under pressure", tests, NULL, NULL);
+}
