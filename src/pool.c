@@ -117,13 +117,14 @@ starve(struct pool *pool, int64_t now)
 	pool->read_again = now + POOL_REST;
 }
 
-/* Puts the bytes of fresh from offset off to end into the queue. Returns as queue_push. */
-static bool
+/* Puts the bytes of fresh from offset off to end into the queue. */
+static void
 push(struct queue *queue, const struct msg *fresh, uint32_t off, uint32_t end)
 {
 	struct msg msg = {.buf = fresh->buf, .off = off, .len = end - off};
 
-	return off == end || queue_push(queue, &msg);
+	if (off < end)
+		queue_push(queue, &msg);
 }
 
 /* Puts what is fresh into the queue of everybody, less what the client said itself. */
@@ -138,18 +139,17 @@ hand_out(struct pool *pool, int64_t now)
 	FDSET_FOREACH(sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
 		struct msg own = conn->own;
-		bool places = true;
 
 		conn->own = MSG_NONE;
 		if (conn->deaf)
 			continue;
 		if (own.buf == NULL) {
-			places = push(&conn->queue, fresh, fresh->off, end);
+			push(&conn->queue, fresh, fresh->off, end);
 		} else {
 			push(&conn->queue, fresh, fresh->off, own.off);
-			places = push(&conn->queue, fresh, own.off + own.len, end);
+			push(&conn->queue, fresh, own.off + own.len, end);
 		}
-		if (!places)
+		if (!queue_reserve(&conn->queue))
 			starve(pool, now);
 		if (!queue_empty(&conn->queue))
 			fdset_add(&pool->writers, sd);
@@ -178,7 +178,7 @@ dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, con
 	pool_remove(pool, conn, reason);
 }
 
-/* Takes the lines of one recv. They are contiguous with those before, but for a new buf. */
+/* Takes the lines of one recv. They lie right behind those that are fresh. */
 static void
 take(struct pool *pool, struct conn *origin, const struct msg *msg, int64_t now)
 {
@@ -187,10 +187,9 @@ take(struct pool *pool, struct conn *origin, const struct msg *msg, int64_t now)
 	pool->lines += line_count(msg_data(msg), msg->len);
 	if (pool->config->sanitize)
 		line_sanitize(msg_data(msg), msg->len);
-	if (fresh->buf == msg->buf) {
+	if (fresh->buf != NULL) {
 		fresh->len += msg->len;
 	} else {
-		hand_out(pool, now);
 		*fresh = *msg;
 		msg_ref(fresh);
 	}
@@ -222,7 +221,7 @@ pool_room(const struct pool *pool, uint32_t count)
 
 /* Reserves all that receiving room bytes and delivering them can need. Returns the room, or 0. */
 static size_t
-reserve(struct pool *pool, struct conn *conn, size_t room)
+reserve(struct pool *pool, struct conn *conn, size_t room, int64_t now)
 {
 	size_t max = pool->config->limits.line, held = conn->line.len;
 
@@ -230,7 +229,12 @@ reserve(struct pool *pool, struct conn *conn, size_t room)
 	    (conn->line.data != NULL && line_reserve(&conn->line, max) < 0))
 		return 0;
 	room = arena_reserve(&pool->arena, held + 1, held + room);
-	return room == 0 ? 0 : room - held;
+	if (room == 0)
+		return 0;
+	/* What comes now would not lie behind what is fresh, if that has filled its buf. */
+	if (pool->fresh.buf != pool->arena.filling)
+		hand_out(pool, now);
+	return pool_reading(pool) ? room - held : 0;
 }
 
 /* Counts refusals that come in spite of select. Real ones mean that the kernel lacks memory. */
@@ -266,7 +270,7 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 
 	if (!pool_reading(pool))
 		return;
-	if ((room = reserve(pool, conn, room)) == 0) {
+	if ((room = reserve(pool, conn, room, now)) == 0) {
 		starve(pool, now);
 		return;
 	}

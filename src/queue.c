@@ -34,7 +34,7 @@ queue_clear(struct queue *queue)
 	rewind_empty(queue);
 }
 
-bool
+void
 queue_push(struct queue *queue, const struct msg *msg)
 {
 	if (!queue_empty(queue)) {
@@ -42,12 +42,11 @@ queue_push(struct queue *queue, const struct msg *msg)
 
 		if (last->buf == msg->buf && last->off + last->len == msg->off) {
 			last->len += msg->len;
-			return true;
+			return;
 		}
 	}
 	queue->spans[queue->tail++] = *msg;
 	msg_ref(msg);
-	return queue_reserve(queue);
 }
 
 bool

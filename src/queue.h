@@ -4,9 +4,8 @@
  * A message that begins where the last one ends extends it, so what a whole pass brought leaves in
  * one send call, however many messages it was, without an allocation or an iovec for each.
  *
- * A push never fails: the places for a pass are made by the push before. When that is refused,
- * queue_push says so, and nothing may be received until queue_reserve has made them. So what was
- * received is never lost for want of memory.
+ * A push never fails: queue_reserve has made the places for a pass after the one before. While that
+ * is refused nothing may be received, so what was received is never lost for want of memory.
  *
  * A queue holds one reference to the buf of each of its spans.
  */
@@ -33,9 +32,10 @@ void queue_init(struct queue *queue); /* the queue must not move afterwards */
 void queue_clear(struct queue *queue);
 bool queue_empty(const struct queue *queue);
 
-/* Returns whether there are QUEUE_PLACES after this one. */
-bool queue_push(struct queue *queue, const struct msg *msg);
-/* Makes QUEUE_PLACES. Returns whether there are. */
+/* Takes one of the places that queue_reserve made, or none where the message extends the last one.
+ */
+void queue_push(struct queue *queue, const struct msg *msg);
+/* Makes QUEUE_PLACES, which a new queue has. Returns whether there are. */
 bool queue_reserve(struct queue *queue);
 
 /* Fills up to max entries with what waits. Returns how many. */

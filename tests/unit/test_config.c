@@ -699,17 +699,17 @@ TEST(a_file_with_a_nul_byte_is_a_fault)
 
 TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not)
 {
-	static char text[CONFIG_MAX_FILE + 1];
+	static char text[SETTING_FILE_MAX + 1];
 	struct config *config;
 
 	memset(text, '\n', sizeof(text));
 	memcpy(text, "port = 4242;", 12);
-	file_write(in_folder("full"), text, CONFIG_MAX_FILE);
+	file_write(in_folder("full"), text, SETTING_FILE_MAX);
 	config = load("full");
 	assert_string_equal(faults_taken(), "");
 	assert_int_equal(config->port, 4242);
 	config_free(config);
-	file_write(in_folder("full"), text, CONFIG_MAX_FILE + 1);
+	file_write(in_folder("full"), text, SETTING_FILE_MAX + 1);
 	expect_load_fault("full", ": is too long, allowed are 1048576 bytes");
 }
 

@@ -87,7 +87,8 @@ queue_text(const char *text)
 	assert_int_equal(arena_reserve(&arena, len, len), len);
 	memcpy(arena_tail(&arena), text, len);
 	msg = arena_take(&arena, len);
-	assert_true(queue_push(&conn->queue, &msg));
+	queue_push(&conn->queue, &msg);
+	assert_true(queue_reserve(&conn->queue));
 }
 
 /* What it sends */
