@@ -55,6 +55,7 @@ int
 addr_parse(struct addr *addr, const char *text)
 {
 	char ip[INET6_ADDRSTRLEN];
+	const char *error = NULL;
 	struct in6_addr in6;
 	size_t len = strcspn(text, "%");
 
@@ -71,9 +72,11 @@ addr_parse(struct addr *addr, const char *text)
 	set_ipv6(addr, &in6);
 	if (text[len] == '\0')
 		return 0;
-	if (addr->family != AF_INET6 || (addr->scope = if_nametoindex(text + len + 1)) == 0)
-		return -1;
-	return 0;
+	/* By name or by number, as addr_format writes it. */
+	addr->scope = if_nametoindex(text + len + 1);
+	if (addr->scope == 0)
+		addr->scope = (uint32_t)strtonum(text + len + 1, 1, UINT32_MAX, &error);
+	return addr->family == AF_INET6 && error == NULL ? 0 : -1;
 }
 
 /* "[v6]" in the first len bytes of text. */

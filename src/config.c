@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "setting.h"
 
@@ -112,6 +113,7 @@ take_listen(struct source *source, const config_setting_t *setting, const char *
 	struct endpoint endpoint = {0};
 	uint16_t port = default_port(source, setting);
 	char address[ADDR_TEXT];
+	const char *rest = text + MIN(strlen(text), strlen(localhost));
 
 	if (text[0] == '/') {
 		if (strlcpy(endpoint.path, text, sizeof(endpoint.path)) >= sizeof(endpoint.path))
@@ -122,8 +124,8 @@ take_listen(struct source *source, const config_setting_t *setting, const char *
 		return;
 	}
 	/* Both of its addresses, without asking a resolver, which could make a reload wait. */
-	if (strncmp(text, localhost, strlen(localhost)) == 0) {
-		const char *rest = text + strlen(localhost);
+	if (strncmp(text, localhost, strlen(localhost)) == 0 &&
+	    (rest[0] == '\0' || rest[0] == ':')) {
 
 		snprintf(address, sizeof(address), "127.0.0.1%s", rest);
 		if (addr_parse_port(&endpoint.addr, address, port) == 0) {

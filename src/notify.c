@@ -16,12 +16,13 @@
 
 #include "clock.h"
 
+/* Also after the manager has bound its socket anew. Returns 0, or -1 with errno. */
 static int
-connect_manager(const char *path)
+connect_manager(int fd)
 {
+	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	size_t len = strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
-	int fd;
 
 	if (len >= sizeof(sun.sun_path) || (path[0] != '/' && path[0] != '@')) {
 		errno = EINVAL;
@@ -29,13 +30,8 @@ connect_manager(const char *path)
 	}
 	if (path[0] == '@')
 		sun.sun_path[0] = '\0'; /* an abstract name, which ends where its length says */
-	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sun,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	return connect(
+	    fd, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 }
 
 int
@@ -48,9 +44,10 @@ notify_open(struct notify *notify, int highest)
 	*notify = (struct notify){.fd = -1, .clients = UINT32_MAX};
 	if (path == NULL || path[0] == '\0')
 		return 0;
-	if ((fd = connect_manager(path)) < 0)
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
 		return -1;
-	notify->fd = fcntl(fd, F_DUPFD_CLOEXEC, highest);
+	if (connect_manager(fd) == 0)
+		notify->fd = fcntl(fd, F_DUPFD_CLOEXEC, highest);
 	close(fd);
 	if (notify->fd < 0)
 		return -1;
@@ -67,12 +64,18 @@ notify_close(struct notify *notify)
 	notify->fd = -1;
 }
 
+/* Returns -1 when the manager has no room for the message now; one that has gone gets none. */
 static int
 tell(const struct notify *notify, const char *text)
 {
-	if (notify->fd < 0)
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+	if (notify->fd < 0 || send(notify->fd, text, strlen(text), flags) >= 0)
 		return 0;
-	return send(notify->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+	if (errno != EAGAIN && errno != ENOBUFS && connect_manager(notify->fd) == 0 &&
+	    send(notify->fd, text, strlen(text), flags) >= 0)
+		return 0;
+	return errno == EAGAIN || errno == ENOBUFS ? -1 : 0;
 }
 
 void

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -91,29 +92,69 @@ type_name(const config_setting_t *setting)
 	}
 }
 
+static void
+ignore_fault(const char *text)
+{
+	(void)text;
+}
+
+/* The text of the file that the setting stands in; where it was included, own is to be freed. */
+static const char *
+text_of(const struct source *source, const config_setting_t *setting, char **own)
+{
+	const char *file = config_setting_source_file(setting), *slash = strrchr(source->file, '/');
+	struct source included = {.tell = ignore_fault};
+	char path[PATH_MAX];
+
+	*own = NULL;
+	if (file == NULL)
+		return source->text;
+	if (file[0] == '/' || slash == NULL)
+		strlcpy(path, file, sizeof(path));
+	else
+		snprintf(path, sizeof(path), "%.*s%s", (int)(slash + 1 - source->file),
+		    source->file, file);
+	included.file = path;
+	return *own = source_load(&included);
+}
+
+/* The number behind the name of the setting, or value where it does not stand there. */
+static long long
+number_in(const char *text, const config_setting_t *setting, long long value)
+{
+	const char *name = config_setting_name(setting);
+	long long written;
+	char *end;
+
+	for (unsigned line = 1; line < config_setting_source_line(setting); line++)
+		if ((text = strchr(text, '\n')) == NULL || *++text == '\0')
+			return value;
+	if ((text = strstr(text, name)) == NULL)
+		return value;
+	text += strlen(name);
+	text += strspn(text, " \t=:");
+	written = strtoll(text, &end, 0);
+	return end > text && (int)written == (int)value ? written : value;
+}
+
 /*
  * libconfig before 1.7 keeps the low 32 bits of a number that is too large: 4294976330 would become
- * 9034. So a number is read once more where it stands, behind its name. What an included file holds
- * is not at hand.
+ * 9034. So a number is read once more where it stands.
  */
 static long long
 as_written(const struct source *source, const config_setting_t *setting)
 {
-	long long value = config_setting_get_int64(setting), written;
-	const char *name = config_setting_name(setting), *at = source->text;
-	char *end;
+	long long value = config_setting_get_int64(setting);
+	const char *text;
+	char *own;
 
-	if (config_setting_source_file(setting) != NULL || name == NULL)
+	if (config_setting_name(setting) == NULL)
 		return value;
-	for (unsigned line = 1; line < config_setting_source_line(setting); line++)
-		if ((at = strchr(at, '\n')) == NULL || *++at == '\0')
-			return value;
-	if ((at = strstr(at, name)) == NULL)
-		return value;
-	at += strlen(name);
-	at += strspn(at, " \t=:");
-	written = strtoll(at, &end, 0);
-	return end > at && (int)written == (int)value ? written : value;
+	text = text_of(source, setting, &own);
+	if (text != NULL)
+		value = number_in(text, setting, value);
+	free(own);
+	return value;
 }
 
 bool
@@ -158,19 +199,24 @@ void
 setting_number(struct source *source, const config_setting_t *setting, const struct rule *rule)
 {
 	bool bytes = strcmp(rule->unit, "bytes") == 0;
-	const char *space = rule->unit[0] != '\0' ? " " : "";
-	const char *sized = bytes ? ", or a string such as \"64K\"" : "";
+	const char *sized = bytes ? " or a string such as \"64K\"" : "";
+	const char *text = config_setting_get_string(setting);
 	long long value;
 
 	if (!setting_whole(source, setting, &value) && !(bytes && setting_size(setting, &value))) {
-		setting_fault(source, setting,
-		    "is %s, allowed is a whole number from %lld to %lld%s%s%s", type_name(setting),
-		    rule->min, rule->max, space, rule->unit, sized);
+		if (bytes && text != NULL)
+			setting_fault(source, setting,
+			    "\"%s\" is no size, allowed is a number from %lld to %lld%s", text,
+			    rule->min, rule->max, sized);
+		else
+			setting_fault(source, setting,
+			    "is %s, allowed is a whole number from %lld to %lld%s",
+			    type_name(setting), rule->min, rule->max, sized);
 		return;
 	}
 	if (value < rule->min || value > rule->max) {
 		setting_fault(source, setting, "%lld is out of range, allowed is %lld to %lld%s%s",
-		    value, rule->min, rule->max, space, rule->unit);
+		    value, rule->min, rule->max, rule->unit[0] != '\0' ? " " : "", rule->unit);
 		return;
 	}
 	*(uint32_t *)((char *)source->into + rule->field) = (uint32_t)value;
