@@ -125,7 +125,7 @@ take_listen(struct source *source, const config_setting_t *setting, const char *
 	}
 	/* Both of its addresses, without asking a resolver, which could make a reload wait. */
 	if (strncmp(text, localhost, strlen(localhost)) == 0 &&
-	    (rest[0] == '\0' || rest[0] == ':')) {
+	    (rest[0] == '\0' || rest[0] == ':') && strlen(rest) <= strlen(":65535")) {
 
 		snprintf(address, sizeof(address), "127.0.0.1%s", rest);
 		if (addr_parse_port(&endpoint.addr, address, port) == 0) {
@@ -200,30 +200,39 @@ static void
 read_mode(struct source *source, const config_setting_t *setting, const struct rule *rule)
 {
 	const char *text = config_setting_get_string(setting);
+	char shown[SETTING_SHOWN];
 
 	(void)rule;
 	if (text == NULL || strlen(text) == 0 || strlen(text) > 4 ||
 	    strspn(text, "01234567") != strlen(text) || strtol(text, NULL, 8) > 0777) {
-		setting_fault(
-		    source, setting, "allowed is a string of octal digits, \"0000\" to \"0777\"");
+		setting_fault(source, setting,
+		    "%s is no mode, allowed is a string of octal digits, \"0000\" to \"0777\"",
+		    setting_show(setting, shown));
 		return;
 	}
 	config_of(source)->unix_mode = (mode_t)strtol(text, NULL, 8);
 }
 
-/* The number that a setting gives in digits, or -1. Ids have 32 bits, and -1 means none. */
+/*
+ * The id of a user or a group: known, unless that is -1, or the number that the setting gives.
+ * Returns -1 after a fault. Ids have 32 bits, and the last one means none.
+ */
 static long long
-id_number(const struct source *source, const config_setting_t *setting)
+id_of(struct source *source, const config_setting_t *setting, long long known, const char *what)
 {
 	const char *text = config_setting_get_string(setting), *error = NULL;
-	long long id;
+	char shown[SETTING_SHOWN];
+	long long id = known;
 
-	if (!setting_whole(source, setting, &id))
-		id = -1;
-
-	if (text != NULL)
+	if (known < 0 && text != NULL)
 		id = strtonum(text, 0, UINT32_MAX - 1, &error);
-	return error == NULL && id < UINT32_MAX ? id : -1;
+	else if (known < 0 && !setting_whole(source, setting, &id))
+		id = -1;
+	if (error == NULL && id >= 0 && id < UINT32_MAX)
+		return id;
+	setting_fault(source, setting, "%s is no %s, allowed is a %s's name or number",
+	    setting_show(setting, shown), what, what);
+	return -1;
 }
 
 static void
@@ -231,13 +240,10 @@ read_owner(struct source *source, const config_setting_t *setting, const struct 
 {
 	const char *name = config_setting_get_string(setting);
 	const struct passwd *user = name != NULL ? getpwnam(name) : NULL;
-	long long id = user != NULL ? (long long)user->pw_uid : id_number(source, setting);
 
 	(void)rule;
-	if (id < 0)
-		setting_fault(source, setting, "no such user, allowed is a user's name or number");
-	else
-		config_of(source)->unix_owner = (uid_t)id;
+	config_of(source)->unix_owner =
+	    (uid_t)id_of(source, setting, user != NULL ? (long long)user->pw_uid : -1, "user");
 }
 
 static void
@@ -245,14 +251,10 @@ read_unix_group(struct source *source, const config_setting_t *setting, const st
 {
 	const char *name = config_setting_get_string(setting);
 	const struct group *group = name != NULL ? getgrnam(name) : NULL;
-	long long id = group != NULL ? (long long)group->gr_gid : id_number(source, setting);
 
 	(void)rule;
-	if (id < 0)
-		setting_fault(
-		    source, setting, "no such group, allowed is a group's name or number");
-	else
-		config_of(source)->unix_group = (gid_t)id;
+	config_of(source)->unix_group =
+	    (gid_t)id_of(source, setting, group != NULL ? (long long)group->gr_gid : -1, "group");
 }
 
 static struct config *

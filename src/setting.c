@@ -92,6 +92,18 @@ type_name(const config_setting_t *setting)
 	}
 }
 
+const char *
+setting_show(const config_setting_t *setting, char shown[SETTING_SHOWN])
+{
+	const char *text = config_setting_get_string(setting);
+
+	if (text != NULL)
+		snprintf(shown, SETTING_SHOWN, "\"%s\"", text);
+	else
+		strlcpy(shown, type_name(setting), SETTING_SHOWN);
+	return shown;
+}
+
 static void
 ignore_fault(const char *text)
 {
@@ -323,12 +335,15 @@ includes_absolute(const char *text)
 static void
 syntax_fault(struct source *source, const config_t *parsed)
 {
-	const char *file = config_error_file(parsed);
+	const char *file = config_error_file(parsed), *text = config_error_text(parsed);
 	struct source where = *source;
 
 	if (file != NULL)
 		where.file = file;
-	source_fault(&where, config_error_line(parsed), "%s", config_error_text(parsed));
+	source_fault(&where, config_error_line(parsed),
+	    strcmp(text, "syntax error") == 0 ? "%s here or before, allowed is name = value;"
+					      : "%s",
+	    text);
 	source->faults++;
 }
 

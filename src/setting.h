@@ -50,6 +50,10 @@ void source_fault(struct source *source, int line, const char *format, ...)
 void setting_fault(struct source *source, const config_setting_t *setting, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What stands there: a string in quotes, or else the name of its type. Returns shown. */
+#define SETTING_SHOWN 128
+const char *setting_show(const config_setting_t *setting, char shown[SETTING_SHOWN]);
+
 /* Whether the setting is a whole number; if so, its value. */
 bool setting_whole(const struct source *source, const config_setting_t *setting, long long *value);
 

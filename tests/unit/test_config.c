@@ -534,9 +534,8 @@ TEST(a_mode_is_a_string_of_octal_digits)
 		char text[64];
 
 		snprintf(text, sizeof(text), "unix = { mode = %s; };", bad[i]);
-		assert_string_equal(faults_of(text),
-		    "FILE:1: unix.mode: allowed is a string of octal digits, \"0000\" to "
-		    "\"0777\"\n");
+		assert_non_null(strstr(faults_of(text),
+		    " is no mode, allowed is a string of octal digits, \"0000\" to \"0777\"\n"));
 	}
 }
 
@@ -565,11 +564,11 @@ TEST(an_unknown_owner_or_group_is_refused)
 		char text[64];
 
 		snprintf(text, sizeof(text), "unix = { owner = %s; };", bad[i]);
-		assert_string_equal(faults_of(text),
-		    "FILE:1: unix.owner: no such user, allowed is a user's name or number\n");
+		assert_non_null(strstr(
+		    faults_of(text), " is no user, allowed is a user's name or number\n"));
 		snprintf(text, sizeof(text), "unix = { group = %s; };", bad[i]);
-		assert_string_equal(faults_of(text),
-		    "FILE:1: unix.group: no such group, allowed is a group's name or number\n");
+		assert_non_null(strstr(
+		    faults_of(text), " is no group, allowed is a group's name or number\n"));
 	}
 }
 
@@ -594,8 +593,8 @@ TEST(several_faults_are_told_in_one_run_in_the_order_of_the_file)
 
 TEST(a_fault_of_syntax_is_told_with_its_line)
 {
-	assert_string_equal(faults_of("port = 80;\ntrace false;\n"), "FILE:2: syntax error\n");
-	assert_string_equal(faults_of("limits = {\n"), "FILE:2: syntax error\n");
+	assert_string_equal(faults_of("port = 80;\ntrace false;\n"), "FILE:2: syntax error here or before, allowed is name = value;\n");
+	assert_string_equal(faults_of("limits = {\n"), "FILE:2: syntax error here or before, allowed is name = value;\n");
 	assert_string_equal(
 	    faults_of("port = 80;\n\nport = 81;\n"), "FILE:3: duplicate setting name\n");
 }
@@ -774,7 +773,7 @@ TEST(a_fault_of_syntax_in_an_included_file_names_that_file)
 	write_text("main", "@include \"part\"\n");
 	write_text("part", "\n\nport = = 3;\n");
 	assert_null(load("main"));
-	expect_part_fault(faults_taken(), "part:3: syntax error\n");
+	expect_part_fault(faults_taken(), "part:3: syntax error here or before, allowed is name = value;\n");
 }
 
 TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too)

@@ -97,8 +97,8 @@ TEST(a_manager_that_cannot_be_reached_is_an_error)
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[0] = '/';
 	longer[sizeof(longer) - 1] = '\0';
-	for (int i = 0; i < 4; i++) {
-		const char *paths[] = {in_folder("missing"), "relative", "", longer};
+	for (int i = 0; i < 3; i++) {
+		const char *paths[] = {in_folder("missing"), "relative", longer};
 
 		setenv("NOTIFY_SOCKET", paths[i], 1);
 		errno = 0;
