@@ -20,6 +20,8 @@ import callgrind
 import peers
 import report
 
+ENOUGH_SECONDS = 60 # of one server in one group: then it has no more turns
+
 
 class Group:
     """Commands of the load generator that run on the same connections: see load.c."""
@@ -116,6 +118,7 @@ class Bench:
         """Figures by server: a list of runs, each a list of figures."""
         figures = {server.name: [] for server in group.servers}
         waiting = list(group.servers)
+        spent = dict.fromkeys(figures, 0.0)
         for turn in range(runs):
             if turn == peer_runs:
                 waiting = [s for s in waiting if isinstance(s, (peers.Chatd, peers.SendLoop))]
@@ -123,11 +126,13 @@ class Bench:
                 if time.monotonic() > self.deadline:
                     self.cut = True
                     return figures
+                begin = time.monotonic()
                 got = self.run(group, server)
-                if got is None:
+                spent[server.name] += time.monotonic() - begin
+                if got is None or spent[server.name] > ENOUGH_SECONDS:
                     waiting.remove(server)
-                    continue
-                figures[server.name].append(got)
+                if got is not None:
+                    figures[server.name].append(got)
             print(f"{group.name}: turn {turn + 1} of {runs}", flush=True)
         return figures
 

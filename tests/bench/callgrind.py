@@ -16,10 +16,10 @@ import peers
 
 # (title, clients, all speak, lines, instructions for each delivery at most)
 LIMITS = (
-    ("1 to 100, line by line", 100, False, 1, None),
-    ("1 to 100, 256 at a time", 100, False, 256, None),
-    ("100 to 100, one line each", 100, True, 1, None),
-    ("500 to 500, two at a time", 500, True, 2, None),
+    ("1 to 100, line by line", 100, False, 1, 500),
+    ("1 to 100, 256 at a time", 100, False, 256, 4),
+    ("100 to 100, one line each", 100, True, 1, 45),
+    ("500 to 500, two at a time", 500, True, 2, 5),
 )
 
 ROUNDS = 10

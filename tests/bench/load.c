@@ -33,7 +33,7 @@
 enum {
 	STREAM_STEP = 256,   /* lines in one send of a single speaker */
 	STREAM_WINDOW = 16,  /* steps that a speaker is ahead of the slowest listener */
-	STREAM_DUE = 640000, /* lines that one step brings to all listeners, at most */
+	STREAM_DUE = 320000, /* lines that one step brings to all listeners, at most */
 	SAMPLES = 4096,
 };
 

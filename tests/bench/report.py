@@ -204,19 +204,18 @@ def trace_table(result):
 def table(result):
     names = [n for n in result["settings"] if not n.startswith("trace")
              and any(any(runs) for f in result["figures"].values() for runs in [f.get(n, [])])]
-    if "chatd" not in names:
-        return "chatd was not measured\n"
     notes = {name: f" [{i + 1}]" for i, name in enumerate(names)}
     host = result["machine"]
     runs = f"{result['runs']} runs in turn"
     if result["peer_runs"] < result["runs"]:
         runs += f" ({result['peer_runs']} of each peer)"
+    runs += ", fewer of a server that took more than a minute"
     text = (f"Medians of {runs}, {host['date']}, {host['cpu']}, "
             f"{host['cpus']} CPUs, Linux {host['kernel']}; server on CPU {host['server_cpu']}, "
             f"load on CPU {host['load_cpu']}.\n\n")
     if result["cut"]:
         text += "Time was short: not all runs were made.\n\n"
-    if any(True for _ in scenarios(result)):
+    if "chatd" in names and any(True for _ in scenarios(result)):
         text += cost_table(result, names, notes) + rate_table(result, names)
     text += latency_table(result, names) + crowd_table(result, names) + trace_table(result)
     text += "\n" + "".join(f"{i + 1}. **{name}**: {result['settings'][name]}.\n"
