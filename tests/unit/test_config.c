@@ -328,6 +328,46 @@ TEST(a_number_too_large_for_32_bits_is_out_of_range)
 	}
 }
 
+/* libconfig before 1.7 would keep the low 32 bits. */
+TEST(a_number_too_large_for_32_bits_is_found_wherever_it_stands)
+{
+	static const char *const texts[] = {
+	    "limits = { clients_per_address = 5; clients = 4294967301; };",
+	    "limits = { clients = 5; clients_per_address = 4294967301; };",
+	    "limits : { clients : 4294967301, }",
+	    "/* port */ port = 4294976330;",
+	    "port = /* 9034 */ 4294976330;",
+	    "port =\n4294976330;",
+	    "port # the port\n = 4294976330;",
+	    "trace = true; port=4294976330",
+	    "port = 04294976330;",
+	    "port = 0x10000234A;",
+	    "port = -4294958262;",
+	    "unix = { owner = 4294967296; };",
+	    "unix = { group = 8589934592; };",
+	};
+
+	for (size_t i = 0; i < LENGTH(texts); i++) {
+		struct config *config = config_parse(texts[i], "FILE", 0, faults_take);
+		const char *faults = faults_taken();
+
+		if (config != NULL)
+			assert_string_equal(texts[i], "refused");
+		assert_true(
+		    strncmp(faults, "FILE:1: ", 8) == 0 || strncmp(faults, "FILE:2: ", 8) == 0);
+	}
+}
+
+TEST(large_numbers_in_comments_and_strings_do_no_harm)
+{
+	struct config *config = config_of("# 4294976330\n"
+					  "port = 80; /* port = 4294976330; */ // 4294976330\n"
+					  "listen = \"/run/4294976330\";\n");
+
+	assert_int_equal(config->port, 80);
+	config_free(config);
+}
+
 TEST(a_number_is_written_in_decimal_or_hexadecimal)
 {
 	for (size_t i = 0; i < LENGTH(numbers); i++) {
@@ -564,11 +604,11 @@ TEST(an_unknown_owner_or_group_is_refused)
 		char text[64];
 
 		snprintf(text, sizeof(text), "unix = { owner = %s; };", bad[i]);
-		assert_non_null(strstr(
-		    faults_of(text), " is no user, allowed is a user's name or number\n"));
+		assert_non_null(
+		    strstr(faults_of(text), " is no user, allowed is a user's name or number\n"));
 		snprintf(text, sizeof(text), "unix = { group = %s; };", bad[i]);
-		assert_non_null(strstr(
-		    faults_of(text), " is no group, allowed is a group's name or number\n"));
+		assert_non_null(
+		    strstr(faults_of(text), " is no group, allowed is a group's name or number\n"));
 	}
 }
 
@@ -593,8 +633,10 @@ TEST(several_faults_are_told_in_one_run_in_the_order_of_the_file)
 
 TEST(a_fault_of_syntax_is_told_with_its_line)
 {
-	assert_string_equal(faults_of("port = 80;\ntrace false;\n"), "FILE:2: syntax error here or before, allowed is name = value;\n");
-	assert_string_equal(faults_of("limits = {\n"), "FILE:2: syntax error here or before, allowed is name = value;\n");
+	assert_string_equal(faults_of("port = 80;\ntrace false;\n"),
+	    "FILE:2: syntax error here or before, allowed is name = value;\n");
+	assert_string_equal(faults_of("limits = {\n"),
+	    "FILE:2: syntax error here or before, allowed is name = value;\n");
 	assert_string_equal(
 	    faults_of("port = 80;\n\nport = 81;\n"), "FILE:3: duplicate setting name\n");
 }
@@ -773,7 +815,8 @@ TEST(a_fault_of_syntax_in_an_included_file_names_that_file)
 	write_text("main", "@include \"part\"\n");
 	write_text("part", "\n\nport = = 3;\n");
 	assert_null(load("main"));
-	expect_part_fault(faults_taken(), "part:3: syntax error here or before, allowed is name = value;\n");
+	expect_part_fault(
+	    faults_taken(), "part:3: syntax error here or before, allowed is name = value;\n");
 }
 
 TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too)
@@ -834,6 +877,8 @@ main(void)
 	    cmocka_unit_test(a_list_of_no_endpoint_is_refused),
 	    cmocka_unit_test(a_number_at_its_bounds_passes_and_one_past_them_does_not),
 	    cmocka_unit_test(a_number_too_large_for_32_bits_is_out_of_range),
+	    cmocka_unit_test(a_number_too_large_for_32_bits_is_found_wherever_it_stands),
+	    cmocka_unit_test(large_numbers_in_comments_and_strings_do_no_harm),
 	    cmocka_unit_test(a_number_is_written_in_decimal_or_hexadecimal),
 	    cmocka_unit_test(a_number_of_a_wrong_type_is_refused),
 	    cmocka_unit_test(a_size_may_bear_a_unit),
