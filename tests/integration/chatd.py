@@ -41,6 +41,10 @@ SANITIZED = os.environ.get("CHATD_SANITIZED") == "1"
 # Nothing takes so long when all is well.
 PATIENCE = float(os.environ.get("CHATD_PATIENCE", "30"))
 
+# libconfig leaks a byte or two at syntax errors.
+os.environ.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions="
+                      + os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp"))
+
 # What sanitizers and valgrind write when they found something.
 REPORT = re.compile(
     rb"(AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
@@ -284,7 +288,7 @@ class Daemon:
     def _arrival(self, client=None):
         if not self.log:
             return r"New incoming connection on sd (\d+)\n"
-        name = client.name() if client else None
+        name = client.name if client else None
         return (re.escape(name) if name else r".*") + r" connected as sd (\d+)\n"
 
     # --- what /proc says about it
@@ -336,10 +340,10 @@ class Client:
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address)
         self.buffer = bytearray()
-        self.sd = None
+        self.name = self._name()  # as chatd's log writes its address; None for a unix socket
+        self.sd = None  # its descriptor in chatd, once that is known
 
-    def name(self):
-        """Its address as chatd's log writes it; None for a unix socket."""
+    def _name(self):
         if self.socket.family == socket.AF_UNIX:
             return None
         host, port = self.socket.getsockname()[:2]
@@ -429,7 +433,7 @@ def exchange(sends, wants, within=PATIENCE * 2):
         while out or need:
             ready = selector.select(max(0, deadline - time.monotonic()))
             if not ready:
-                missing = {c.name(): wants[c] - len(c.buffer) for c in need}
+                missing = {c.name: wants[c] - len(c.buffer) for c in need}
                 raise AssertionError(f"after {within} s {len(out)} clients still have to send, "
                                      f"and bytes are missing: {missing}")
             for key, what in ready:
@@ -439,7 +443,7 @@ def exchange(sends, wants, within=PATIENCE * 2):
                     if not out[client]:
                         del out[client]
                 if what & selectors.EVENT_READ:
-                    assert client.receive(), f"{client.name()} was cut off by chatd"
+                    assert client.receive(), f"{client.name} was cut off by chatd"
                     if len(client.buffer) >= wants[client]:
                         need.remove(client)
                 if not events(client):

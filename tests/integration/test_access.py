@@ -85,7 +85,7 @@ def test_the_log_tells_who_was_refused(rules):
     d = rules(deny=["127.0.0.2"])
     client = d.client(source="127.0.0.2", wait=False)
     assert client.read_to_end() == DENIED
-    d.stderr.wait_for(re.escape(client.name()) + r" refused: address not allowed\n")
+    d.stderr.wait_for(re.escape(client.name) + r" refused: address not allowed\n")
 
 
 def test_a_flood_of_refused_clients_does_not_fill_the_log(rules):
@@ -160,7 +160,7 @@ def test_a_reload_checks_those_already_inside(start):
     d.reload()
     for client in out:
         assert client.read_to_end() in (b"", DENIED)
-        d.stderr.wait_for(re.escape(client.name()) + r" removed: address not allowed\n")
+        d.stderr.wait_for(re.escape(client.name) + r" removed: address not allowed\n")
     talk(a, b)
     stays_out(d, "127.0.0.2")
     d.configure(more='allow = [ "127.0.0.2" ];')

@@ -222,6 +222,23 @@ def test_a_line_one_past_the_limit_ends_the_client_and_is_not_forwarded(start):
     d.stderr.wait_for(r"127\.0\.0\.1:\d+ removed: line too long, at most 100 bytes\n")
 
 
+def test_an_unfinished_last_line_at_the_limit_is_completed(start):
+    a, b = start(more="limits = { line = 100; };").clients(2)
+    a.send(b"x" * 99)
+    a.close()
+    b.expect(b"x" * 99 + b"\n")
+
+
+def test_an_unfinished_last_line_one_past_the_limit_is_not(start):
+    d = start(more="limits = { line = 100; };")
+    a, b, fence = d.clients(3)
+    a.send(b"x" * 100)
+    a.finish()
+    assert a.read_to_end() == b"chatd: line too long, at most 100 bytes\n"
+    fence.send(b"fence\n")
+    b.expect(b"fence\n")
+
+
 def test_the_default_limit_of_a_line_is_8192_bytes(start):
     a, b, c = start().clients(3)
     a.send(b"x" * 8191 + b"\n")

@@ -21,7 +21,7 @@ def test_as_many_clients_as_allowed_and_not_one_more(start):
     clients = d.clients(3)
     refused = d.client(wait=False)
     assert refused.read_to_end() == b"chatd: too many clients, at most 3\n"
-    d.stderr.wait_for(re.escape(refused.name()) + r" refused: too many clients, at most 3\n")
+    d.stderr.wait_for(re.escape(refused.name) + r" refused: too many clients, at most 3\n")
     talk(*clients)
     clients.pop().close()
     d.stderr.wait_for(r"disconnected from sd")
@@ -64,7 +64,7 @@ def test_as_many_clients_of_one_address_as_allowed_and_not_one_more(start):
     for source in ("127.0.0.1", "127.0.0.2"):
         refused = d.client(wait=False, source=source)
         assert refused.read_to_end() == b"chatd: too many clients from your address, at most 2\n"
-        d.stderr.wait_for(re.escape(refused.name())
+        d.stderr.wait_for(re.escape(refused.name)
                           + r" refused: too many clients from this address, at most 2\n")
     clients.append(d.client(source="127.0.0.3"))
     talk(*clients)
@@ -154,7 +154,7 @@ def test_a_client_that_says_nothing_is_removed_after_the_idle_time(start):
     a = d.client()
     assert a.read_to_end() == b"chatd: idle for 2 seconds\n"
     assert time.monotonic() - begun >= 1.9
-    d.stderr.wait_for(re.escape(a.name()) + r" removed: idle for 2 seconds\n")
+    d.stderr.wait_for(re.escape(a.name) + r" removed: idle for 2 seconds\n")
     d.stdout.wait_for(r"removing connection with sd 4 \n")
 
 
@@ -173,7 +173,7 @@ def test_lines_keep_a_client_from_being_idle_and_pieces_do_not(start):
         time.sleep(0.05)
     assert time.monotonic() - begun >= 1.9
     for client in (dripper, listener):
-        d.stderr.wait_for(re.escape(client.name()) + " " + told)
+        d.stderr.wait_for(re.escape(client.name) + " " + told)
         assert client.read_to_end().endswith(b"line\nchatd: idle for 2 seconds\n")
     fresh = d.client()
     talker.send(b"still here\n")

@@ -46,7 +46,7 @@ def check(heard, spoken):
 
 
 class Slowly(threading.Thread):
-    """Reads `length` bytes in portions with pauses between them; then .heard is what came."""
+    """Reads `length` bytes in portions with pauses before them; result() is what came."""
 
     def __init__(self, client, length, portion, pause):
         super().__init__(daemon=True)
@@ -59,15 +59,16 @@ class Slowly(threading.Thread):
             while len(self.heard) < self.length:
                 time.sleep(self.pause)
                 wanted = min(self.portion, self.length - len(self.heard))
-                piece = self.client.socket.recv(wanted, 0)
-                assert piece, "cut off by chatd"
-                self.heard += piece
+                portion = self.client.read(wanted)
+                assert len(portion) == wanted, "cut off by chatd"
+                self.heard += portion
         except (AssertionError, OSError) as error:
             self.error = error
 
     def result(self):
         self.join(120)
-        assert not self.is_alive() and self.error is None, self.error
+        assert not self.is_alive(), f"{len(self.heard)} of {self.length} bytes came"
+        assert self.error is None, self.error
         return bytes(self.heard)
 
 
@@ -123,7 +124,7 @@ def test_a_reader_that_takes_nothing_is_removed_and_the_others_go_on(start, plac
     begun = time.monotonic()
     assert exchange({sender: data}, {fast: len(data)})[fast] == data
     assert time.monotonic() - begun >= 1.9
-    name = re.escape(stalled.name() or "unix")
+    name = re.escape(stalled.name or "unix")
     d.stderr.wait_for(name + r".* removed: took nothing for 2 seconds\n")
     assert d.stderr.count(r"removed: ") == 1
     rest = stalled.read_to_end()
@@ -175,7 +176,7 @@ def test_readers_that_stop_and_resume_get_every_line(start, place):
     d = start(listen=[listen], trace=False, more=f"limits = {{ queue = {QUEUE}; stall = 10; }};")
     sender, fast, *nappers = d.clients(4)
     data = speech(b"s", size)
-    naps = [Slowly(client, len(data), 1 << 20, 0.05) for client in nappers]
+    naps = [Slowly(client, len(data), len(data) // 8, 0.2) for client in nappers]
     assert exchange({sender: data}, {fast: len(data)})[fast] == data
     for nap in naps:
         assert nap.result() == data
@@ -278,7 +279,7 @@ def test_memory_stays_bounded_in_a_flood(start):
         client.expect(b"hello\nhello\n")
     before = d.status("VmHWM")
     data = speech(b"s", 8_000_000) * 8
-    nap = Slowly(slow, len(data), 2_000_000, 0.01)
+    nap = Slowly(slow, len(data), 1_000_000, 0.02)
     heard = exchange({sender: data}, {client: len(data) for client in fast})
     for client in fast:
         assert heard[client] == data
@@ -357,6 +358,21 @@ def test_a_reload_with_a_shorter_stall_removes_the_stalled_reader(start, tmp):
     d.reload()
     assert exchange({sender: data[sent:]}, {fast: len(data)})[fast] == data
     d.stderr.wait_for(r"removed: took nothing for 1 seconds?\n")
+
+
+def test_nobody_is_idle_who_is_not_read(start, tmp):
+    d = start(listen=[f"{tmp}/socket"], trace=False,
+              more=f"limits = {{ queue = {QUEUE}; idle = 2; }};")
+    sender, stalled, held = d.clients(3)
+    data = speech(b"s", FLOOD_UNIX)
+    sent = push(sender, data)
+    assert sent < len(data)
+    held.send(b"I said something\n")
+    time.sleep(3)
+    heard = exchange({sender: data[sent:]}, {stalled: len(data) + 17, held: len(data)})
+    assert heard[held] == data
+    assert heard[stalled].replace(b"I said something\n", b"") == data
+    assert d.stderr.count("removed: ") == 0
 
 
 def test_holding_the_senders_back_costs_no_cpu(start, tmp):

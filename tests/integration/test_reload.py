@@ -155,6 +155,16 @@ def test_a_listener_that_is_gone_from_the_file_is_closed_and_its_clients_stay(st
     talk(*clients, d.client(to=("127.0.0.1", ports[0])))
 
 
+def test_a_kept_unix_socket_gets_the_new_mode(start, tmp):
+    path = f"{tmp}/socket"
+    d = start(listen=[path], more='unix = { mode = "0600"; };')
+    a = d.client()
+    d.configure(listen=[path], more='unix = { mode = "0666"; };')
+    d.reload()
+    assert os.stat(path).st_mode & 0o7777 == 0o666
+    talk(a, d.client())
+
+
 def test_clients_that_wait_for_accept_on_a_kept_listener_are_not_lost(start):
     d = start()
     a = d.client()

@@ -105,6 +105,23 @@ def test_during_the_end_nobody_is_accepted_and_nothing_is_read(start):
     assert d.stdout.count("New incoming connection") == 3
 
 
+def test_a_hangup_during_the_end_does_not_bring_it_back(start, notify):
+    d = start(more='limits = { queue = "256K"; };', env=notify.env)
+    speaker, reader = d.clients(2)
+    fill(d, speaker)
+    d.signal(signal.SIGTERM)
+    notify.wait_for("STOPPING=1")
+    d.signal(signal.SIGHUP)
+    reader.read_to_end()  # it goes on writing all the same
+    assert d.wait() == 0
+    assert d.stderr.count("listening on") == 1
+    assert d.stderr.count("reloaded") == 0
+    notify.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            assert b"READY=1" not in notify.socket.recv(65536)
+
+
 def test_the_end_while_a_line_is_unfinished(start):
     d = start()
     a, b = d.clients(2)
