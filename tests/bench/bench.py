@@ -77,6 +77,7 @@ class Bench:
         self.skipped = {}   # server -> why
         self.faults = []    # what chatd got wrong
         self.cut = False    # there was no time for all runs
+        self.versions = {}
 
     def run(self, group, server):
         """One run: the figures of each command, or None if the server cannot."""
@@ -88,6 +89,8 @@ class Bench:
         except peers.Missing as why:
             self.skipped.setdefault(server.name, str(why))
             return None
+        if server.name not in self.versions:
+            self.versions[server.name] = server.version(self.place)
         connect = group.connect if server.grows else [f"clients={group.clients}"]
         command = [self.place.load, *(["-m"] if group.many else []), "-b", str(server.backlog),
                    server.protocol, str(running.port), str(running.pid),
@@ -184,6 +187,7 @@ def main():
         "machine": machine(place), "runs": runs, "peer_runs": peer_runs, "figures": figures, "cut": bench.cut,
         "skipped": bench.skipped, "faults": bench.faults,
         "settings": {name: server.settings for name, server in servers.items()},
+        "versions": bench.versions,
     }
     (folder / "bench.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     text = report.table(result)

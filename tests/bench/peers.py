@@ -109,6 +109,7 @@ class Peer:
     name = ""
     settings = ""       # the footnote
     program = ""
+    tells_version = "--version"
     protocol = "raw"
     backlog = 1000      # connections that may wait for its accept
     most = HIGHEST      # clients it can serve
@@ -120,12 +121,15 @@ class Peer:
     def locate(self, place):
         return place.find(self.program)
 
-    def check(self, place):
-        """Raises Missing."""
-        self.locate(place)
-
     def version(self, place):
-        return ""
+        """As the program tells it."""
+        if not self.tells_version:
+            return ""
+        program, env = self.locate(place)
+        told = subprocess.run([program, self.tells_version], env=env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False)
+        number = re.search(r"\d+\.\d+[.\d]*", told.stdout + told.stderr)
+        return number.group(0) if number else ""
 
     def start(self, place, clients, many):
         if clients > self.most:
@@ -154,6 +158,7 @@ class Chatd(Peer):
     """The trace goes where it is told: off, to a file, or to a pipe that is read."""
 
     program = "chatd"
+    tells_version = "-V"
     settings = ("limits.clients = 20000, everything else as by default; the trace is on and goes "
                 "to a file")
 
@@ -206,6 +211,8 @@ class Chatd(Peer):
 
 class Built(Peer):
     """A yardstick from this folder."""
+
+    tells_version = None
 
     def locate(self, place):
         return str(place.build / "tests/bench" / self.program), dict(os.environ)
@@ -279,6 +286,7 @@ class Redis(Peer):
 class Mosquitto(Peer):
     name = "mosquitto"
     program = "mosquitto"
+    tells_version = "-h"
     protocol = "mqtt"
     settings = ("MQTT 5, QoS 0, no-local; allow_anonymous, max_queued_messages 0, "
                 "max_queued_bytes 0, set_tcp_nodelay, no persistence, no log")

@@ -218,8 +218,10 @@ def table(result):
     if "chatd" in names and any(True for _ in scenarios(result)):
         text += cost_table(result, names, notes) + rate_table(result, names)
     text += latency_table(result, names) + crowd_table(result, names) + trace_table(result)
-    text += "\n" + "".join(f"{i + 1}. **{name}**: {result['settings'][name]}.\n"
-                           for i, name in enumerate(names))
+    text += "\n"
+    for i, name in enumerate(names):
+        full = f"{name} {result['versions'][name]}".strip()
+        text += f"{i + 1}. **{full}**: {result['settings'][name]}.\n"
     text += "\n" + "".join(f"- {what}: {why}\n" for what, why in result["skipped"].items())
     return text
 
