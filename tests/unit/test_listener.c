@@ -684,6 +684,31 @@ TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again)
 	config_free(other);
 }
 
+/* Somebody took the address, or the last descriptor, in between. */
+TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
+{
+	struct config *before, *after;
+	uint16_t port;
+
+	if (!has_ipv6())
+		return;
+	port = free_port();
+	before = LISTEN(at_port("[::]", port));
+	after = LISTEN(at_port("127.0.0.1", port), "192.0.2.77:4242");
+	open_all(before);
+	/* Sockets for both new endpoints, the first one twice, and then the old one again. */
+	seam_fail(SEAM_SOCKET, 3, 1, EMFILE);
+	assert_int_equal(listeners_change(&all, before, after, error), -1);
+	assert_int_equal(count(), 1);
+	assert_int_equal(nth(0)->fd, -1);
+	assert_false(can_reach(at_port("127.0.0.1", port)));
+	change(before, before);
+	assert_true(nth(0)->fd >= 0);
+	assert_true(can_reach(at_port("127.0.0.1", port)));
+	config_free(before);
+	config_free(after);
+}
+
 TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was)
 {
 	struct config *before = LISTEN("127.0.0.1:0"), *after = LISTEN("/one", "/two");
@@ -831,6 +856,7 @@ main(void)
 	    LISTENER_TEST(overlapping_endpoints_follow_each_other_on_one_port),
 	    LISTENER_TEST(a_change_that_fails_leaves_everything_as_it_was),
 	    LISTENER_TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again),
+	    LISTENER_TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change),
 	    LISTENER_TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was),
 	    LISTENER_TEST(passed_sockets_serve_whatever_the_settings_say),
 	    LISTENER_TEST(the_file_of_a_passed_socket_is_the_managers),
