@@ -73,6 +73,20 @@ remove_stale(const struct sockaddr_un *sun)
 	return -1;
 }
 
+/* Gives the file of a unix socket the owner, the group and the mode of config. */
+static int
+set_owner(const struct listener *listener, const struct config *config, char *error)
+{
+	const struct endpoint *endpoint = &listener->endpoint;
+
+	if ((config->unix_owner != (uid_t)-1 || config->unix_group != (gid_t)-1) &&
+	    lchown(endpoint->path, config->unix_owner, config->unix_group) < 0)
+		return fail(error, "chown", endpoint);
+	if (chmod(endpoint->path, config->unix_mode) < 0)
+		return fail(error, "chmod", endpoint);
+	return 0;
+}
+
 static int
 bind_unix(struct listener *listener, const struct config *config, char *error)
 {
@@ -96,12 +110,7 @@ bind_unix(struct listener *listener, const struct config *config, char *error)
 		return fail(error, "stat", endpoint);
 	listener->dev = st.st_dev;
 	listener->ino = st.st_ino;
-	if ((config->unix_owner != (uid_t)-1 || config->unix_group != (gid_t)-1) &&
-	    lchown(endpoint->path, config->unix_owner, config->unix_group) < 0)
-		return fail(error, "chown", endpoint);
-	if (chmod(endpoint->path, config->unix_mode) < 0)
-		return fail(error, "chmod", endpoint);
-	return 0;
+	return set_owner(listener, config, error);
 }
 
 static int
@@ -190,18 +199,21 @@ find(const struct listeners *all, const struct endpoint *endpoint)
 	return NULL;
 }
 
-/* Opens what config names and all lacks, at the end of all. */
+/* Opens what config names and all lacks, at the end of all, or has failed to open again. */
 static int
 open_missing(struct listeners *all, const struct config *config, char *error)
 {
 	for (size_t i = 0; i < config->n_endpoints; i++) {
-		struct listener *listener;
+		struct listener *listener = find(all, &config->endpoints[i]);
 
-		if (find(all, &config->endpoints[i]) != NULL)
+		if (listener != NULL && listener->fd >= 0)
 			continue;
-		if ((listener = calloc(1, sizeof(*listener))) == NULL)
+		if (listener != NULL)
+			TAILQ_REMOVE(all, listener, entry);
+		else if ((listener = calloc(1, sizeof(*listener))) == NULL)
 			return fail(error, "listen", &config->endpoints[i]);
 		listener->endpoint = config->endpoints[i];
+		listener->told = false;
 		if (start(listener, config, error) < 0) {
 			free(listener);
 			return -1;
@@ -279,6 +291,37 @@ set_aside(struct listeners *all, const struct config *config, struct listeners *
 	}
 }
 
+/* The sockets of own unix listeners that stay get the owner and mode of config. */
+static int
+set_owners(const struct listeners *all, const struct config *config, char *error)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, all, entry)
+		if (listener->ino != 0 && set_owner(listener, config, error) < 0)
+			return -1;
+	return 0;
+}
+
+/* Undoes a change that failed: what it opened is closed, what it stopped is started again. */
+static void
+change_back(struct listeners *all, struct listeners *lost, const struct config *before,
+    char error[LISTENER_ERROR])
+{
+	struct listeners fresh = TAILQ_HEAD_INITIALIZER(fresh);
+	struct listener *listener;
+	char again[LISTENER_ERROR];
+	size_t len = strlen(error);
+
+	set_aside(all, before, &fresh);
+	listeners_close(&fresh);
+	set_owners(all, before, again);
+	TAILQ_FOREACH(listener, lost, entry)
+		if (listener->fd < 0 && start(listener, before, again) < 0)
+			snprintf(error + len, LISTENER_ERROR - len, "; %s", again);
+	TAILQ_CONCAT(all, lost, entry);
+}
+
 /*
  * A new endpoint may overlap one that goes ("127.0.0.1" after "::"): then the old ones are stopped
  * first, and started again should the new one fail all the same.
@@ -288,13 +331,11 @@ listeners_change(struct listeners *all, const struct config *before, const struc
     char error[LISTENER_ERROR])
 {
 	struct listeners lost = TAILQ_HEAD_INITIALIZER(lost);
-	struct listeners fresh = TAILQ_HEAD_INITIALIZER(fresh);
-	struct listener *listener;
-	char again[LISTENER_ERROR];
+	struct listener *listener = TAILQ_FIRST(all);
 	int result;
 
 	/* Passed sockets stand for the endpoints of every config. */
-	if ((listener = TAILQ_FIRST(all)) != NULL && listener->inherited)
+	if (listener != NULL && listener->inherited)
 		return 0;
 	set_aside(all, after, &lost);
 	result = open_missing(all, after, error);
@@ -303,17 +344,13 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 			stop(listener);
 		result = open_missing(all, after, error);
 	}
-	if (result == 0) {
+	if (result == 0)
+		result = set_owners(all, after, error);
+	if (result < 0)
+		change_back(all, &lost, before, error);
+	else
 		listeners_close(&lost);
-		return 0;
-	}
-	set_aside(all, before, &fresh);
-	listeners_close(&fresh);
-	TAILQ_FOREACH(listener, &lost, entry)
-		if (listener->fd < 0)
-			start(listener, before, again);
-	TAILQ_CONCAT(all, &lost, entry);
-	return -1;
+	return result;
 }
 
 const char *

@@ -472,7 +472,7 @@ server_run(struct server *server)
 		}
 		if (signal_end > 0)
 			begin_end(server);
-		if (signal_reload > 0)
+		if (signal_reload > 0 && server->drained == 0)
 			reload(server);
 		serve_readable(server);
 		serve_writable(server);

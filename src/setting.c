@@ -2,6 +2,7 @@
 
 #include <bsd/libutil.h>
 #include <bsd/string.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -130,42 +131,47 @@ text_of(const struct source *source, const config_setting_t *setting, char **own
 	return *own = source_load(&included);
 }
 
-/* The number behind the name of the setting, or value where it does not stand there. */
-static long long
-number_in(const char *text, const config_setting_t *setting, long long value)
+/* The end of the string or comment that begins at text, or text where none begins. */
+static const char *
+skip_words(const char *text)
 {
-	const char *name = config_setting_name(setting);
-	long long written;
-	char *end;
+	const char *end;
 
-	for (unsigned line = 1; line < config_setting_source_line(setting); line++)
-		if ((text = strchr(text, '\n')) == NULL || *++text == '\0')
-			return value;
-	if ((text = strstr(text, name)) == NULL)
-		return value;
-	text += strlen(name);
-	text += strspn(text, " \t=:");
-	written = strtoll(text, &end, 0);
-	return end > text && (int)written == (int)value ? written : value;
+	if (text[0] == '"') {
+		for (text++; text[0] != '\0' && text[0] != '"'; text++)
+			if (text[0] == '\\' && text[1] != '\0')
+				text++;
+		return text[0] == '"' ? text + 1 : text;
+	}
+	if (text[0] == '#' || (text[0] == '/' && text[1] == '/'))
+		return text + strcspn(text, "\n");
+	if (text[0] == '/' && text[1] == '*') {
+		end = strstr(text + 2, "*/");
+		return end != NULL ? end + 2 : text + strlen(text);
+	}
+	return text;
 }
 
 /*
  * libconfig before 1.7 keeps the low 32 bits of a number that is too large: 4294976330 would become
- * 9034. So a number is read once more where it stands.
+ * 9034. Where the text holds such a number for value, that is returned instead: the file is wrong
+ * in any case.
  */
 static long long
-as_written(const struct source *source, const config_setting_t *setting)
+as_written(const char *text, long long value)
 {
-	long long value = config_setting_get_int64(setting);
-	const char *text;
-	char *own;
+	while (text[0] != '\0') {
+		const char *next = skip_words(text), *digits = text + strspn(text, "+-");
 
-	if (config_setting_name(setting) == NULL)
-		return value;
-	text = text_of(source, setting, &own);
-	if (text != NULL)
-		value = number_in(text, setting, value);
-	free(own);
+		if (next == text && isdigit((unsigned char)digits[0])) {
+			int base = digits[0] == '0' && (digits[1] | 0x20) == 'x' ? 16 : 10;
+			long long written = strtoll(text, (char **)&next, base);
+
+			if (written != (int)written && (int)written == (int)value)
+				return written;
+		}
+		text = next > text ? next : text + 1;
+	}
 	return value;
 }
 
@@ -173,10 +179,16 @@ bool
 setting_whole(const struct source *source, const config_setting_t *setting, long long *value)
 {
 	int type = config_setting_type(setting);
+	const char *text;
+	char *own;
 
 	if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
 		return false;
-	*value = as_written(source, setting);
+	*value = config_setting_get_int64(setting);
+	if (type == CONFIG_TYPE_INT && (text = text_of(source, setting, &own)) != NULL) {
+		*value = as_written(text, *value);
+		free(own);
+	}
 	return true;
 }
 
