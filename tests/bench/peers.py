@@ -37,7 +37,8 @@ class Place:
             return found, dict(os.environ)
         for folder in ("usr/bin", "usr/sbin"):
             if (self.unpacked / folder / program).exists():
-                libs = [str(path) for path in (self.unpacked / "usr/lib").glob("*-linux-gnu*")]
+                libs = [str(path) for lib in ("lib", "usr/lib")
+                        for path in (self.unpacked / lib).glob("*-linux-gnu*")]
                 return (str(self.unpacked / folder / program),
                         dict(os.environ, LD_LIBRARY_PATH=":".join(libs)))
         raise Missing(f"{program} is not installed")
