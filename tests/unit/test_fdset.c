@@ -128,6 +128,11 @@ TEST(clearing_forgets_every_member_and_keeps_the_room)
 	assert_int_equal(set.words, words);
 	for (size_t i = 0; i < words; i++)
 		assert_int_equal(set.bits[i], 0);
+	/* Also of descriptor 0 alone. */
+	fdset_add(&set, 0);
+	fdset_clear(&set);
+	assert_int_equal(set.last, -1);
+	assert_int_equal(set.bits[0], 0);
 	fdset_free(&set);
 }
 

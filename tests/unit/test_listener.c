@@ -605,6 +605,72 @@ TEST(the_same_endpoints_change_nothing)
 	config_free(after);
 }
 
+/* With "unix = { mode }" of that text. */
+static struct config *
+chat_with_mode(const char *mode)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "listen = \"%s\"; unix = { mode = \"%s\"; };",
+	    in_folder("chat"), mode);
+	return config_of(text);
+}
+
+static mode_t
+mode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+TEST(a_unix_socket_that_stays_gets_the_new_mode)
+{
+	struct config *before = chat_with_mode("0600"), *after = chat_with_mode("0666");
+	int fd;
+
+	open_all(before);
+	fd = nth(0)->fd;
+	change(before, after);
+	assert_int_equal(nth(0)->fd, fd);
+	assert_int_equal(mode_of(in_folder("chat")), 0666);
+	config_free(before);
+	config_free(after);
+}
+
+TEST(a_change_that_fails_leaves_modes_as_they_were)
+{
+	struct config *before = chat_with_mode("0600"), *after;
+	char text[256];
+
+	snprintf(text, sizeof(text),
+	    "listen = [ \"%s\", \"192.0.2.77:4242\" ]; unix = { mode = \"0666\"; };",
+	    in_folder("chat"));
+	after = config_of(text);
+	open_all(before);
+	assert_int_equal(listeners_change(&all, before, after, error), -1);
+	assert_int_equal(mode_of(in_folder("chat")), 0600);
+	config_free(before);
+	config_free(after);
+}
+
+TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode)
+{
+	struct config *before = chat_with_mode("0600"), *after = chat_with_mode("0666");
+
+	open_all(before);
+	/* By a link, as somebody would do it who may write to the folder but not to the file. */
+	file_write(in_folder("secret"), "mine", 4);
+	assert_int_equal(chmod(in_folder("secret"), 0600), 0);
+	assert_int_equal(symlink(in_folder("secret"), in_folder("link")), 0);
+	assert_int_equal(rename(in_folder("link"), in_folder("chat")), 0);
+	listeners_change(&all, before, after, error);
+	assert_int_equal(mode_of(in_folder("secret")), 0600);
+	config_free(before);
+	config_free(after);
+}
+
 /* Each way from one set of endpoints to another that overlaps it on the same port, and back. */
 TEST(overlapping_endpoints_follow_each_other_on_one_port)
 {
@@ -853,6 +919,9 @@ main(void)
 	    LISTENER_TEST(a_folder_that_is_missing_is_an_error_that_names_the_path),
 	    LISTENER_TEST(endpoints_of_both_configs_keep_their_sockets),
 	    LISTENER_TEST(the_same_endpoints_change_nothing),
+	    LISTENER_TEST(a_unix_socket_that_stays_gets_the_new_mode),
+	    LISTENER_TEST(a_change_that_fails_leaves_modes_as_they_were),
+	    LISTENER_TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode),
 	    LISTENER_TEST(overlapping_endpoints_follow_each_other_on_one_port),
 	    LISTENER_TEST(a_change_that_fails_leaves_everything_as_it_was),
 	    LISTENER_TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again),

@@ -619,6 +619,24 @@ TEST(a_second_signal_ends_the_wait_for_slow_clients)
 	close(b);
 }
 
+TEST(a_reload_does_not_undo_an_end)
+{
+	int a, b;
+
+	something_waits(&a, &b);
+	host_log();
+	host_interrupt(SIGTERM);
+	host_interrupt(SIGHUP);
+	assert_int_equal(host_status(), -1);
+	expect_log("");
+	assert_false(host_reads(MAIN) || host_reads(FIRST));
+	assert_int_equal(access(in_folder("chat"), F_OK), -1);
+	host_expire();
+	assert_int_equal(host_status(), 0);
+	close(a);
+	close(b);
+}
+
 TEST(a_signal_is_heard_though_descriptors_are_ready_all_the_time)
 {
 	int a;
@@ -916,6 +934,7 @@ main(void)
 	    SERVER_TEST(what_waits_is_still_written_at_the_end),
 	    SERVER_TEST(the_end_waits_for_a_slow_client_a_bounded_time),
 	    SERVER_TEST(a_second_signal_ends_the_wait_for_slow_clients),
+	    SERVER_TEST(a_reload_does_not_undo_an_end),
 	    SERVER_TEST(a_signal_is_heard_though_descriptors_are_ready_all_the_time),
 	    SERVER_TEST(a_signal_right_after_the_start_is_not_lost),
 	    SERVER_TEST(a_reload_changes_the_settings_and_keeps_the_clients),
