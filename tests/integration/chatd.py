@@ -26,7 +26,7 @@ import re
 import resource
 import selectors
 import shlex
-from signal import SIGHUP, SIGTERM
+from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTERM
 import socket
 import struct
 import subprocess
@@ -49,6 +49,12 @@ os.environ.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions="
 REPORT = re.compile(
     rb"(AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"
     rb"|^==\d+== (Invalid|Conditional|Use of|Syscall param|.*definitely lost))", re.M)
+
+# Every line that may appear on standard output.
+TRACE_LINE = re.compile(
+    r"Waiting on select\(\)\.\.\.|MaxFd \d+|New incoming connection on sd \d+"
+    r"|Descriptor \d+ is readable|\d+ bytes received from sd \d+"
+    r"|Connection closed for sd \d+|removing connection with sd \d+ ")
 
 
 def monotonic_deadline(within):
@@ -193,6 +199,18 @@ class Daemon:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def pause(self):
+        """Stop it like ^Z, so that what happens meanwhile comes to it in one pass."""
+        self.signal(SIGSTOP)
+        wait_until(lambda: self._state() == "T")
+
+    def resume(self):
+        self.signal(SIGCONT)
+
+    def _state(self):
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(") ")[1][0]
 
     def wait(self, within=PATIENCE):
         """The exit status, once it has ended; then the collected streams are complete."""
@@ -452,6 +470,15 @@ def exchange(sends, wants, within=PATIENCE * 2):
                 elif what:
                     selector.modify(client.socket, events(client), client)
     return {client: client.take(number) for client, number in wants.items()}
+
+
+def talk(*clients):
+    """Each says a line that all others must hear next."""
+    for speaker in clients:
+        speaker.send(b"hello\n")
+        for other in clients:
+            if other is not speaker:
+                other.expect(b"hello\n")
 
 
 class NotifySocket:

@@ -4,19 +4,9 @@ import re
 
 import pytest
 
-from chatd import free_port, has_ipv6
+from chatd import free_port, has_ipv6, talk
 
 DENIED = b"chatd: your address is not allowed\n"
-
-
-def talk(*clients):
-    for speaker in clients:
-        speaker.send(b"hello\n")
-        for other in clients:
-            if other is not speaker:
-                other.expect(b"hello\n")
-
-
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What one client says reaches all others: whole lines, unchanged, in one order for everybody."""
 
 import random
-import signal
 
 import pytest
 
@@ -176,10 +175,10 @@ def test_a_client_that_closes_right_after_sending_is_heard_in_full(start):
 def test_a_half_closed_client_gets_what_already_waits_for_it(start):
     d = start()
     b, a = d.clients(2)
-    d.signal(signal.SIGSTOP)  # so that one pass reads both: first the line of b, then the end of a
+    d.pause()  # one pass is to read both: first the line of b, then the end of a
     b.send(b"farewell\n")
     a.finish()
-    d.signal(signal.SIGCONT)
+    d.resume()
     a.expect(b"farewell\n")
     a.expect_eof()
 

@@ -3,7 +3,6 @@
 import os
 import random
 import resource
-import signal
 import socket
 import struct
 import threading
@@ -11,18 +10,10 @@ import time
 
 import pytest
 
-from chatd import SANITIZED, Client, exchange, raise_nofile, wait_until
+from chatd import Client, SANITIZED, exchange, raise_nofile, talk, wait_until
 
 # How often the test of connects and disconnects does it.
 CYCLES = int(os.environ.get("CHATD_CYCLES", "20000" if SANITIZED else "100000"))
-
-
-def talk(*clients):
-    for speaker in clients:
-        speaker.send(b"hello\n")
-        for other in clients:
-            if other is not speaker:
-                other.expect(b"hello\n")
 
 
 @pytest.fixture
@@ -57,11 +48,11 @@ def test_a_flood_of_connects_and_resets(chat):
 def test_connects_that_are_gone_before_they_are_accepted(chat):
     d, a, b = chat
     for _ in range(20):
-        d.signal(signal.SIGSTOP)
+        d.pause()
         for n in range(20):
             stranger = Client(d.address)
             stranger.reset() if n % 2 else stranger.close()
-        d.signal(signal.SIGCONT)
+        d.resume()
         talk(a, b)
     only_friends_left(d)
 

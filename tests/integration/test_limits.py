@@ -5,15 +5,7 @@ import time
 
 import pytest
 
-from chatd import free_port, raise_nofile
-
-
-def talk(*clients):
-    for speaker in clients:
-        speaker.send(b"hello\n")
-        for other in clients:
-            if other is not speaker:
-                other.expect(b"hello\n")
+from chatd import free_port, raise_nofile, talk
 
 
 def test_as_many_clients_as_allowed_and_not_one_more(start):

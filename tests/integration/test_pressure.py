@@ -2,26 +2,17 @@
 stalled for long, memory stays bounded."""
 
 import re
-import signal
 import threading
 import time
 
 import pytest
 
-from chatd import SANITIZED, exchange
+from chatd import SANITIZED, exchange, talk
 
 QUEUE = 64 * 1024
 # More than the kernel keeps for a reader, on TCP (megabytes) and on a unix socket.
 FLOOD = 24_000_000
 FLOOD_UNIX = 4_000_000
-
-
-def talk(*clients):
-    for speaker in clients:
-        speaker.send(b"hello\n")
-        for other in clients:
-            if other is not speaker:
-                other.expect(b"hello\n")
 
 
 def speech(name, size):
@@ -384,4 +375,3 @@ def test_holding_the_senders_back_costs_no_cpu(start, tmp):
     before = d.cpu()
     time.sleep(1)
     assert d.cpu() - before < 0.1
-    d.signal(signal.SIGHUP)

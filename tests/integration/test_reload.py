@@ -5,15 +5,7 @@ import signal
 
 import pytest
 
-from chatd import Client, free_port
-
-
-def talk(*clients):
-    for speaker in clients:
-        speaker.send(b"hello\n")
-        for other in clients:
-            if other is not speaker:
-                other.expect(b"hello\n")
+from chatd import Client, free_port, talk
 
 
 def test_a_reload_disconnects_nobody_and_tears_no_line(start):
@@ -169,10 +161,10 @@ def test_clients_that_wait_for_accept_on_a_kept_listener_are_not_lost(start):
     d = start()
     a = d.client()
     d.configure(more="limits = { clients = 500; };")
-    d.signal(signal.SIGSTOP)
+    d.pause()
     waiting = [d.client(wait=False) for _ in range(20)]
     d.signal(signal.SIGHUP)
-    d.signal(signal.SIGCONT)
+    d.resume()
     d.stderr.wait_for(r"connected as sd", count=21)
     talk(a, *waiting)
 

@@ -176,10 +176,10 @@ def test_a_storm_of_signals_disturbs_nothing(start, number):
 def test_a_stopped_daemon_continues_where_it_was(start):
     d = start()
     a, b = d.clients(2)
-    d.signal(signal.SIGSTOP)
+    d.pause()
     a.send(b"while you slept\n")
     waiting = d.client(wait=False)
-    d.signal(signal.SIGCONT)
+    d.resume()
     b.expect(b"while you slept\n")
     waiting.send(b"me too\n")
     b.expect(b"me too\n")
