@@ -152,17 +152,25 @@ start_at(struct listener *listener, const struct endpoint *endpoint, const struc
 	return 0;
 }
 
+/* Whether the socket's file is still there, and not one that took its place. */
+static bool
+has_file(const struct listener *listener)
+{
+	struct stat st;
+
+	return listener->ino != 0 && lstat(listener->endpoint.path, &st) == 0 &&
+	       st.st_dev == listener->dev && st.st_ino == listener->ino;
+}
+
 static void
 stop(struct listener *listener)
 {
 	int reason = errno;
-	struct stat st;
 
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;
-	if (listener->ino != 0 && lstat(listener->endpoint.path, &st) == 0 &&
-	    st.st_dev == listener->dev && st.st_ino == listener->ino)
+	if (has_file(listener))
 		unlink(listener->endpoint.path);
 	listener->ino = 0;
 	errno = reason;
@@ -298,7 +306,7 @@ set_owners(const struct listeners *all, const struct config *config, char *error
 	const struct listener *listener;
 
 	TAILQ_FOREACH(listener, all, entry)
-		if (listener->ino != 0 && set_owner(listener, config, error) < 0)
+		if (has_file(listener) && set_owner(listener, config, error) < 0)
 			return -1;
 	return 0;
 }

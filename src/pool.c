@@ -20,6 +20,8 @@ pool_init(struct pool *pool, const struct config *config)
 	    .config = config,
 	    .members = FDSET_EMPTY,
 	    .writers = FDSET_EMPTY,
+	    .readable = FDSET_EMPTY,
+	    .writable = FDSET_EMPTY,
 	    .heard = TAILQ_HEAD_INITIALIZER(pool->heard),
 	    .gone = TAILQ_HEAD_INITIALIZER(pool->gone),
 	};
@@ -38,9 +40,10 @@ pool_reserve(struct pool *pool, int sd)
 		pool->conns = conns;
 		pool->size = size;
 	}
-	if (fdset_reserve(&pool->members, sd) < 0)
+	if (fdset_reserve(&pool->members, sd) < 0 || fdset_reserve(&pool->writers, sd) < 0 ||
+	    fdset_reserve(&pool->readable, sd) < 0)
 		return -1;
-	return fdset_reserve(&pool->writers, sd);
+	return fdset_reserve(&pool->writable, sd);
 }
 
 int
@@ -107,6 +110,8 @@ pool_free(struct pool *pool, const char *reason)
 	line_free(&pool->spare);
 	fdset_free(&pool->members);
 	fdset_free(&pool->writers);
+	fdset_free(&pool->readable);
+	fdset_free(&pool->writable);
 	free(pool->conns);
 }
 
@@ -173,6 +178,7 @@ dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, con
 		if (msg.buf != NULL)
 			queue_push(&conn->queue, &msg);
 		conn_write(conn, &taken);
+		conn_deafen(conn);
 	}
 	log_limited(LOG_REMOVED, now, "%s removed: %s", addr_format(&conn->addr, text), reason);
 	pool_remove(pool, conn, reason);

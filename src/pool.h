@@ -46,6 +46,8 @@ struct pool {
 	int size;                    /* of conns */
 	struct fdset members;        /* descriptors of all connections */
 	struct fdset writers;        /* of those whose queue is not empty */
+	struct fdset readable;       /* asked of select, and its answer */
+	struct fdset writable;
 	uint32_t count;
 	uint32_t over;      /* connections whose queue keeps the pool held */
 	int64_t read_again; /* after memory was refused: when reading is tried again, or 0 */

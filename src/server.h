@@ -14,8 +14,7 @@
 #include <stdint.h>
 
 #include "config.h"
-#include "fdset.h"
-#include "listener.h"
+#include "door.h"
 #include "notify.h"
 #include "pool.h"
 
@@ -23,19 +22,13 @@
 
 struct server {
 	struct config *config; /* owned; replaced by a reload */
-	sigset_t waiting;      /* the signal mask while the loop waits */
-	struct listeners listeners;
-	struct notify notify;
+	struct door door;
 	struct pool pool;
-	struct fdset listening; /* descriptors of the listeners */
-	struct fdset readable;  /* asked of select, and its answer */
-	struct fdset writable;
-	int64_t now;             /* of this pass */
-	int64_t accept_again;    /* while accepting is paused: when it is tried again, or 0 */
-	unsigned futile_accepts; /* passes in a row in which a ready listener had nobody */
-	unsigned futile_writes;  /* and in which a writable stream took nothing */
-	bool accept_told;        /* the log knows that accepting does not work */
-	int64_t drained;         /* while the server ends: its deadline, or 0 */
+	struct notify notify;
+	sigset_t waiting;       /* the signal mask while the loop waits */
+	int64_t now;            /* of this pass */
+	int64_t drained;        /* while the server ends: its deadline, or 0 */
+	unsigned futile_writes; /* passes in a row in which a writable stream took nothing */
 };
 
 /* Takes over config. Opens nothing yet. */
