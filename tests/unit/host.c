@@ -404,3 +404,55 @@ host_log(void)
 {
 	return caught(STDERR_FILENO);
 }
+
+int
+host_enter(void)
+{
+	int fd = host_connect();
+
+	host_settle();
+	return fd;
+}
+
+void
+host_start_quiet(const char *settings)
+{
+	host_start(settings);
+	assert_int_equal(host_status(), -1);
+	host_log();
+	host_trace();
+}
+
+void
+host_expect_log(const char *format)
+{
+	static char want[4096];
+	char self[64];
+
+	snprintf(self, sizeof(self), "unix(pid %d, uid %d)", (int)getpid(), (int)getuid());
+	want[0] = '\0';
+	for (const char *at = format; *at != '\0'; at++)
+		if (at[0] == '%' && at[1] == 's') {
+			strcat(want, self);
+			at++;
+		} else {
+			strncat(want, at, 1);
+		}
+	assert_string_equal(host_log(), want);
+}
+
+void
+host_expect(int fd, const char *want)
+{
+	assert_string_equal(get_text(fd, NULL), want);
+}
+
+void
+host_expect_last(int fd, const char *want)
+{
+	bool closed;
+
+	assert_string_equal(get_text(fd, &closed), want);
+	assert_true(closed);
+	close(fd);
+}

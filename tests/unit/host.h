@@ -53,14 +53,30 @@ void host_advance(int64_t microseconds);
 /* seam_fail in the child. */
 void host_fail(enum seam seam, unsigned long skip, unsigned long count, int error);
 
+/* The main socket, and the first client. */
+#define HOST_MAIN  3
+#define HOST_FIRST 4
+
 /* A client on the unix socket. */
 int host_connect(void);
+/* The same, and it has come in. */
+int host_enter(void);
 /* A client at "address:port". */
 int host_connect_tcp(const char *where);
-/* Where the n-th TCP listener of the log listens, as "127.0.0.1:41234". Takes the log so far. */
+/* Where the first listener of the log listens, as "127.0.0.1:41234". Takes the log so far. */
 const char *host_listens(void);
 
+/* What was said since the last look. */
 const char *host_trace(void);
 const char *host_log(void);
+
+/* Starts, and forgets what was said about it. */
+void host_start_quiet(const char *settings);
+/* The log since the last look is format, with the name of a client for each %s. */
+void host_expect_log(const char *format);
+/* A client has heard just this since the last look. */
+void host_expect(int fd, const char *want);
+/* And then the end. Closes its end, too. */
+void host_expect_last(int fd, const char *want);
 
 #endif

@@ -15,71 +15,6 @@
 #include "pool.h"
 #include "server.h"
 
-#define MAIN  3 /* the main socket */
-#define FIRST 4 /* the first client */
-
-/* The name of a client of this test in the log. */
-static const char *
-self(void)
-{
-	static char text[64];
-
-	snprintf(text, sizeof(text), "unix(pid %d, uid %d)", (int)getpid(), (int)getuid());
-	return text;
-}
-
-/* Expects the log to be format with the client's name for each %s. */
-static void
-expect_log(const char *format)
-{
-	static char want[4096];
-
-	want[0] = '\0';
-	for (const char *at = format; *at != '\0'; at++)
-		if (at[0] == '%' && at[1] == 's') {
-			strcat(want, self());
-			at++;
-		} else {
-			strncat(want, at, 1);
-		}
-	assert_string_equal(host_log(), want);
-}
-
-/* Starts, and forgets what was said about it. */
-static void
-start(const char *settings)
-{
-	host_start(settings);
-	assert_int_equal(host_status(), -1);
-	host_log();
-	host_trace();
-}
-
-static int
-client(void)
-{
-	int fd = host_connect();
-
-	host_settle();
-	return fd;
-}
-
-static void
-expect_heard(int fd, const char *want)
-{
-	assert_string_equal(get_text(fd, NULL), want);
-}
-
-static void
-expect_refused(int fd, const char *want)
-{
-	bool closed;
-
-	assert_string_equal(get_text(fd, &closed), want);
-	assert_true(closed);
-	close(fd);
-}
-
 /* A pass */
 
 TEST(a_session_of_one_client_has_the_required_transcript)
@@ -127,12 +62,12 @@ TEST(everybody_at_the_door_comes_in_within_one_pass)
 {
 	int clients[10];
 
-	start("");
+	host_start_quiet("");
 	for (size_t i = 0; i < LENGTH(clients); i++)
 		clients[i] = host_connect();
 	host_pass();
 	for (size_t i = 0; i < LENGTH(clients); i++) {
-		assert_true(host_reads(FIRST + (int)i));
+		assert_true(host_reads(HOST_FIRST + (int)i));
 		close(clients[i]);
 	}
 }
@@ -141,17 +76,17 @@ TEST(a_line_leaves_only_when_select_has_called_its_recipient_writable)
 {
 	int a, b;
 
-	start("");
-	a = client();
-	b = client();
+	host_start_quiet("");
+	a = host_enter();
+	b = host_enter();
 	put_text(a, "hello\n");
 	host_pass();
-	expect_heard(b, "");
-	assert_true(host_writes(FIRST + 1));
-	assert_false(host_writes(FIRST));
+	host_expect(b, "");
+	assert_true(host_writes(HOST_FIRST + 1));
+	assert_false(host_writes(HOST_FIRST));
 	host_pass();
-	expect_heard(b, "hello\n");
-	assert_false(host_writes(FIRST + 1));
+	host_expect(b, "hello\n");
+	assert_false(host_writes(HOST_FIRST + 1));
 	close(a);
 	close(b);
 }
@@ -160,13 +95,13 @@ TEST(nothing_to_do_is_waited_for_without_a_timeout)
 {
 	int a;
 
-	start("");
+	host_start_quiet("");
 	assert_int_equal(host_timeout(), -1);
-	a = client();
+	a = host_enter();
 	put_text(a, "hello\n");
 	host_settle();
 	assert_int_equal(host_timeout(), -1);
-	assert_true(host_reads(MAIN) && host_reads(FIRST));
+	assert_true(host_reads(HOST_MAIN) && host_reads(HOST_FIRST));
 	close(a);
 	host_settle();
 	assert_int_equal(host_timeout(), -1);
@@ -176,14 +111,14 @@ TEST(a_number_is_used_again_in_the_pass_after_the_one_it_became_free_in)
 {
 	int a, b;
 
-	start("");
-	a = client();
+	host_start_quiet("");
+	a = host_enter();
 	close(a);
 	b = host_connect();
 	/* Both are ready in one pass: the main socket comes first. */
 	host_pass();
 	assert_non_null(strstr(host_trace(), "New incoming connection on sd 5\n"));
-	a = client();
+	a = host_enter();
 	assert_non_null(strstr(host_trace(), "New incoming connection on sd 4\n"));
 	close(a);
 	close(b);
@@ -193,232 +128,13 @@ TEST(what_waits_for_one_that_ends_its_sending_reaches_it_in_the_same_pass)
 {
 	int a, b;
 
-	start("");
-	a = client();
-	b = client();
+	host_start_quiet("");
+	a = host_enter();
+	b = host_enter();
 	put_text(a, "question\n");
 	shutdown(b, SHUT_WR);
 	host_pass();
-	expect_refused(b, "question\n");
-	close(a);
-}
-
-/* Who is not let in */
-
-TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not)
-{
-	int a, b, c;
-
-	start("limits = { clients = 2; };");
-	a = client();
-	b = client();
-	host_log();
-	host_trace();
-	c = host_connect();
-	host_pass();
-	expect_refused(c, "chatd: too many clients, at most 2\n");
-	expect_log("%s refused: too many clients, at most 2\n");
-	assert_string_equal(host_trace(), "New incoming connection on sd 6\n"
-					  "removing connection with sd 6 \n"
-					  "Waiting on select()...\n"
-					  "MaxFd 5\n");
-	/* A place that becomes free is given away. */
-	close(a);
-	host_settle();
-	c = client();
-	put_text(c, "in\n");
-	host_settle();
-	expect_heard(b, "in\n");
-	close(b);
-	close(c);
-}
-
-TEST(as_many_of_one_address_as_the_limit_come_in)
-{
-	char where[64];
-	int a, b, c, path;
-
-	host_start("listen = [ \"127.0.0.1:0\" ]; limits = { clients_per_address = 2; };");
-	strcpy(where, host_listens());
-	a = host_connect_tcp(where);
-	host_await();
-	b = host_connect_tcp(where);
-	host_await();
-	c = host_connect_tcp(where);
-	host_await();
-	/* The network needs its time for the last words, too. */
-	poll(&(struct pollfd){.fd = c, .events = POLLIN}, 1, 10000);
-	assert_string_equal(
-	    get_text(c, NULL), "chatd: too many clients from your address, at most 2\n");
-	assert_non_null(
-	    strstr(host_log(), " refused: too many clients from this address, at most 2\n"));
-	close(c);
-	close(a);
-	host_await();
-	path = host_connect_tcp(where);
-	host_await();
-	assert_true(host_reads(FIRST));
-	close(path);
-	close(b);
-}
-
-TEST(clients_of_unix_sockets_are_of_no_address)
-{
-	int a, b;
-
-	start("limits = { clients_per_address = 1; };");
-	a = client();
-	b = client();
-	assert_true(host_reads(FIRST) && host_reads(FIRST + 1));
-	close(a);
-	close(b);
-}
-
-TEST(whoever_is_not_allowed_is_told_so)
-{
-	char where[64];
-	int a;
-
-	host_start("listen = [ \"127.0.0.1:0\" ]; deny = \"127.0.0.0/8\";");
-	strcpy(where, host_listens());
-	a = host_connect_tcp(where);
-	host_await();
-	poll(&(struct pollfd){.fd = a, .events = POLLIN}, 1, 10000);
-	assert_string_equal(get_text(a, NULL), "chatd: your address is not allowed\n");
-	assert_non_null(strstr(host_log(), " refused: address not allowed\n"));
-	assert_false(host_reads(FIRST));
-	close(a);
-}
-
-TEST(a_client_for_whom_memory_is_refused_is_told_so)
-{
-	int a, b;
-
-	start("");
-	a = client();
-	host_log();
-	b = host_connect();
-	host_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	host_pass();
-	expect_refused(b, "chatd: out of memory\n");
-	expect_log("%s refused: Cannot allocate memory\n");
-	put_text(a, "still here\n");
-	host_settle();
-	close(a);
-}
-
-TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends)
-{
-	int a;
-
-	start("limits = { clients = 1; };");
-	a = client();
-	host_log();
-	for (int i = 0; i < 20; i++) {
-		int fd = host_connect();
-
-		host_pass();
-		close(fd);
-	}
-	expect_log("%s refused: too many clients, at most 1\n"
-		   "%s refused: too many clients, at most 1\n"
-		   "%s refused: too many clients, at most 1\n"
-		   "%s refused: too many clients, at most 1\n"
-		   "%s refused: too many clients, at most 1\n");
-	assert_int_equal(host_timeout(), 10 * CLOCK_SECOND);
-	host_expire();
-	expect_log("... and 15 more refused\n");
-	assert_int_equal(host_timeout(), -1);
-	close(a);
-}
-
-/* Accepting that does not work */
-
-static void
-without_descriptors(int error, const char *text)
-{
-	char want[128];
-	int a, b, c;
-
-	start("");
-	a = client();
-	b = host_connect();
-	host_fail(SEAM_ACCEPT, 0, SEAM_ALWAYS, error);
-	host_pass();
-	snprintf(want, sizeof(want), "accept: %s; new clients wait\n", text);
-	expect_log(want);
-	/* The main socket is ready all the time, but is not asked about: no spin. */
-	assert_false(host_reads(MAIN));
-	assert_true(host_reads(FIRST));
-	assert_int_equal(host_timeout(), CLOCK_SECOND);
-	/* Those who are in go on meanwhile. */
-	put_text(a, "hello\n");
-	host_settle();
-	assert_false(host_reads(MAIN));
-	/* After a second it is tried again, and not told again. */
-	host_expire();
-	assert_true(host_reads(MAIN));
-	host_pass();
-	assert_false(host_reads(MAIN));
-	expect_log("");
-	/* When a connection goes there may be a descriptor. */
-	c = a;
-	host_fail(SEAM_ACCEPT, 0, 0, 0);
-	close(c);
-	host_pass();
-	assert_true(host_reads(MAIN));
-	host_settle();
-	expect_log("accept: works again\n");
-	put_text(b, "here\n");
-	host_settle();
-	assert_true(host_reads(FIRST));
-	close(b);
-}
-
-TEST(without_descriptors_accepting_pauses_and_nothing_spins)
-{
-	without_descriptors(EMFILE, "Too many open files");
-}
-
-TEST(without_memory_of_the_kernel_accepting_pauses_too)
-{
-	without_descriptors(ENOBUFS, "No buffer space available");
-}
-
-TEST(a_client_that_left_the_door_before_it_was_opened_is_passed_over)
-{
-	int a, b;
-
-	start("");
-	a = host_connect();
-	host_fail(SEAM_ACCEPT, 0, 2, ECONNABORTED);
-	host_pass();
-	assert_true(host_reads(MAIN) && host_reads(FIRST));
-	b = client();
-	put_text(b, "hello\n");
-	host_settle();
-	expect_heard(a, "hello\n");
-	expect_log("");
-	close(a);
-	close(b);
-}
-
-TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last)
-{
-	int a, passes = 0;
-
-	start("");
-	a = host_connect();
-	host_fail(SEAM_ACCEPT, 0, SEAM_ALWAYS, EAGAIN);
-	while (host_reads(MAIN)) {
-		host_pass();
-		assert_true(++passes < 100);
-	}
-	assert_int_equal(host_timeout(), CLOCK_SECOND);
-	host_fail(SEAM_ACCEPT, 0, 0, 0);
-	host_expire();
-	host_settle();
-	assert_true(host_reads(FIRST));
+	host_expect_last(b, "question\n");
 	close(a);
 }
 
@@ -429,9 +145,9 @@ TEST(a_held_pool_reads_nobody_but_opens_the_door)
 	static char line[4001];
 	int a, b, c;
 
-	start("limits = { queue = 4000; stall = 30; };");
-	a = client();
-	b = client();
+	host_start_quiet("limits = { queue = 4000; stall = 30; };");
+	a = host_enter();
+	b = host_enter();
 	memset(line, 'x', sizeof(line) - 1);
 	line[sizeof(line) - 2] = '\n';
 	put_text(a, line);
@@ -439,15 +155,16 @@ TEST(a_held_pool_reads_nobody_but_opens_the_door)
 	host_pass();
 	host_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
 	host_pass();
-	assert_false(host_reads(FIRST) || host_reads(FIRST + 1));
-	assert_true(host_reads(MAIN) && host_writes(FIRST + 1));
+	assert_false(host_reads(HOST_FIRST) || host_reads(HOST_FIRST + 1));
+	assert_true(host_reads(HOST_MAIN) && host_writes(HOST_FIRST + 1));
 	assert_int_equal(host_timeout(), 30 * CLOCK_SECOND);
 	c = host_connect();
 	host_pass();
-	assert_true(host_writes(FIRST + 1));
+	assert_true(host_writes(HOST_FIRST + 1));
 	host_fail(SEAM_SEND, 0, 0, 0);
 	host_settle();
-	assert_true(host_reads(FIRST) && host_reads(FIRST + 1) && host_reads(FIRST + 2));
+	assert_true(
+	    host_reads(HOST_FIRST) && host_reads(HOST_FIRST + 1) && host_reads(HOST_FIRST + 2));
 	assert_int_equal(strlen(get_text(b, NULL)), 4002);
 	assert_int_equal(host_timeout(), -1);
 	close(a);
@@ -459,17 +176,17 @@ TEST(an_idle_client_is_waited_for_exactly_as_long_as_it_may_be_silent)
 {
 	int a;
 
-	start("limits = { idle = 60; };");
+	host_start_quiet("limits = { idle = 60; };");
 	assert_int_equal(host_timeout(), -1);
-	a = client();
+	a = host_enter();
 	assert_int_equal(host_timeout(), 60 * CLOCK_SECOND);
 	host_advance(20 * CLOCK_SECOND);
 	put_text(a, "a line\n");
 	host_pass();
 	assert_int_equal(host_timeout(), 60 * CLOCK_SECOND);
 	host_expire();
-	expect_refused(a, "chatd: idle for 60 seconds\n");
-	expect_log("%s removed: idle for 60 seconds\n");
+	host_expect_last(a, "chatd: idle for 60 seconds\n");
+	host_expect_log("%s removed: idle for 60 seconds\n");
 	assert_int_equal(host_timeout(), -1);
 }
 
@@ -477,21 +194,21 @@ TEST(refused_memory_is_tried_again_after_a_rest_and_no_line_is_lost)
 {
 	int a, b;
 
-	start("");
-	a = client();
-	b = client();
+	host_start_quiet("");
+	a = host_enter();
+	b = host_enter();
 	put_text(a, "kept\n");
 	host_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
 	host_pass();
-	assert_false(host_reads(FIRST) || host_reads(FIRST + 1));
+	assert_false(host_reads(HOST_FIRST) || host_reads(HOST_FIRST + 1));
 	assert_int_equal(host_timeout(), POOL_REST);
 	host_expire();
 	host_pass();
-	assert_false(host_reads(FIRST));
+	assert_false(host_reads(HOST_FIRST));
 	host_fail(SEAM_MEMORY, 0, 0, 0);
 	host_expire();
 	host_settle();
-	expect_heard(b, "kept\n");
+	host_expect(b, "kept\n");
 	assert_int_equal(host_timeout(), -1);
 	close(a);
 	close(b);
@@ -503,26 +220,26 @@ TEST(a_wait_that_fails_ends_the_server_with_status_1)
 {
 	int a;
 
-	start("");
-	a = client();
+	host_start_quiet("");
+	a = host_enter();
 	host_trace();
 	host_fail_wait(ENOMEM);
 	assert_int_equal(host_status(), 1);
-	expect_log("select: Cannot allocate memory\n");
+	host_expect_log("select: Cannot allocate memory\n");
 	assert_string_equal(host_trace(), "removing connection with sd 4 \n");
-	expect_refused(a, "");
+	host_expect_last(a, "");
 }
 
 TEST(an_interrupted_wait_is_none)
 {
 	int a;
 
-	start("");
-	a = client();
+	host_start_quiet("");
+	a = host_enter();
 	for (int i = 0; i < 3; i++)
 		host_fail_wait(EINTR);
 	assert_int_equal(host_status(), -1);
-	expect_log("");
+	host_expect_log("");
 	put_text(a, "hello\n");
 	host_settle();
 	close(a);
@@ -536,9 +253,9 @@ end_by(int number)
 	int a, b;
 	bool closed;
 
-	start("");
-	a = client();
-	b = client();
+	host_start_quiet("");
+	a = host_enter();
+	b = host_enter();
 	host_trace();
 	host_interrupt(number);
 	assert_int_equal(host_status(), 0);
@@ -567,9 +284,9 @@ TEST(sigint_does_the_same)
 static void
 something_waits(int *a, int *b)
 {
-	start("");
-	*a = client();
-	*b = client();
+	host_start_quiet("");
+	*a = host_enter();
+	*b = host_enter();
 	put_text(*a, "last line\n");
 	host_pass();
 	host_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
@@ -584,13 +301,13 @@ TEST(what_waits_is_still_written_at_the_end)
 	host_interrupt(SIGTERM);
 	assert_int_equal(host_status(), -1);
 	/* Nobody comes in and nobody is read any more. */
-	assert_false(host_reads(MAIN) || host_reads(FIRST) || host_reads(FIRST + 1));
-	assert_true(host_writes(FIRST + 1));
+	assert_false(host_reads(HOST_MAIN) || host_reads(HOST_FIRST) || host_reads(HOST_FIRST + 1));
+	assert_true(host_writes(HOST_FIRST + 1));
 	assert_int_equal(host_timeout(), SERVER_DRAIN);
 	host_fail(SEAM_SEND, 0, 0, 0);
 	host_pass();
 	assert_int_equal(host_status(), 0);
-	expect_refused(b, "last line\n");
+	host_expect_last(b, "last line\n");
 	close(a);
 }
 
@@ -628,8 +345,8 @@ TEST(a_reload_does_not_undo_an_end)
 	host_interrupt(SIGTERM);
 	host_interrupt(SIGHUP);
 	assert_int_equal(host_status(), -1);
-	expect_log("");
-	assert_false(host_reads(MAIN) || host_reads(FIRST));
+	host_expect_log("");
+	assert_false(host_reads(HOST_MAIN) || host_reads(HOST_FIRST));
 	assert_int_equal(access(in_folder("chat"), F_OK), -1);
 	host_expire();
 	assert_int_equal(host_status(), 0);
@@ -641,8 +358,8 @@ TEST(a_signal_is_heard_though_descriptors_are_ready_all_the_time)
 {
 	int a;
 
-	start("");
-	a = client();
+	host_start_quiet("");
+	a = host_enter();
 	put_text(a, "hello\n");
 	host_pass_with(SIGTERM);
 	assert_int_equal(host_status(), 0);
@@ -663,9 +380,9 @@ TEST(a_reload_changes_the_settings_and_keeps_the_clients)
 	char want[256];
 	int a, b;
 
-	start("");
-	a = client();
-	b = client();
+	host_start_quiet("");
+	a = host_enter();
+	b = host_enter();
 	host_log();
 	host_trace();
 	host_settings("trace = false; limits = { clients = 2; };");
@@ -674,9 +391,9 @@ TEST(a_reload_changes_the_settings_and_keeps_the_clients)
 	assert_string_equal(host_log(), want);
 	put_text(a, "still here\n");
 	host_settle();
-	expect_heard(b, "still here\n");
+	host_expect(b, "still here\n");
 	assert_string_equal(host_trace(), "");
-	expect_refused(client(), "chatd: too many clients, at most 2\n");
+	host_expect_last(host_enter(), "chatd: too many clients, at most 2\n");
 	close(a);
 	close(b);
 }
@@ -686,9 +403,9 @@ TEST(a_refused_reload_changes_nothing)
 	char want[1024];
 	int a, b;
 
-	start("limits = { clients = 2; };");
-	a = client();
-	b = client();
+	host_start_quiet("limits = { clients = 2; };");
+	a = host_enter();
+	b = host_enter();
 	host_log();
 	host_settings("trace = false;\nlimits = { clients = 0; };\n");
 	host_interrupt(SIGHUP);
@@ -699,8 +416,8 @@ TEST(a_refused_reload_changes_nothing)
 	assert_string_equal(host_log(), want);
 	put_text(a, "still here\n");
 	host_settle();
-	expect_heard(b, "still here\n");
-	expect_refused(client(), "chatd: too many clients, at most 2\n");
+	host_expect(b, "still here\n");
+	host_expect_last(host_enter(), "chatd: too many clients, at most 2\n");
 	assert_non_null(strstr(host_trace(), "MaxFd 5\n"));
 	close(a);
 	close(b);
@@ -712,8 +429,8 @@ TEST(a_reload_opens_and_closes_listeners)
 	int a, b;
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 
-	start("");
-	a = client();
+	host_start_quiet("");
+	a = host_enter();
 	host_log();
 	snprintf(settings, sizeof(settings), "listen = \"%s\";", in_folder("other"));
 	host_settings(settings);
@@ -729,7 +446,7 @@ TEST(a_reload_opens_and_closes_listeners)
 	host_settle();
 	put_text(a, "hello\n");
 	host_settle();
-	expect_heard(b, "hello\n");
+	host_expect(b, "hello\n");
 	close(a);
 	close(b);
 }
@@ -739,8 +456,8 @@ TEST(a_listener_that_cannot_be_opened_refuses_the_reload)
 	char settings[256], want[512];
 	int a, b;
 
-	start("");
-	a = client();
+	host_start_quiet("");
+	a = host_enter();
 	host_log();
 	snprintf(settings, sizeof(settings), "listen = \"%s\";", in_folder("missing/chat"));
 	host_settings(settings);
@@ -750,10 +467,10 @@ TEST(a_listener_that_cannot_be_opened_refuses_the_reload)
 	    "%s: not reloaded, the old settings stay\n",
 	    in_folder("missing/chat"), in_folder("chatd.conf"));
 	assert_string_equal(host_log(), want);
-	b = client();
+	b = host_enter();
 	put_text(a, "hello\n");
 	host_settle();
-	expect_heard(b, "hello\n");
+	host_expect(b, "hello\n");
 	close(a);
 	close(b);
 }
@@ -762,9 +479,9 @@ TEST(refused_memory_refuses_a_reload_and_the_old_settings_stay)
 {
 	int a, b;
 
-	start("");
-	a = client();
-	b = client();
+	host_start_quiet("");
+	a = host_enter();
+	b = host_enter();
 	for (unsigned long skip = 0; skip < 6; skip++) {
 		char settings[256];
 
@@ -781,8 +498,8 @@ TEST(refused_memory_refuses_a_reload_and_the_old_settings_stay)
 			assert_int_equal(access(in_folder("other"), F_OK), -1);
 		put_text(a, "hello\n");
 		host_settle();
-		expect_heard(b, "hello\n");
-		close(client());
+		host_expect(b, "hello\n");
+		close(host_enter());
 		host_settle();
 	}
 	close(a);
@@ -795,16 +512,16 @@ TEST(the_log_tells_who_comes_and_goes)
 {
 	int a;
 
-	start("log_connections = true;");
-	a = client();
-	expect_log("%s connected as sd 4\n");
+	host_start_quiet("log_connections = true;");
+	a = host_enter();
+	host_expect_log("%s connected as sd 4\n");
 	close(a);
 	host_settle();
-	expect_log("%s disconnected from sd 4: closed by the client\n");
-	a = client();
+	host_expect_log("%s disconnected from sd 4: closed by the client\n");
+	a = host_enter();
 	host_log();
 	host_interrupt(SIGTERM);
-	expect_log("%s disconnected from sd 4: the server ends\n");
+	host_expect_log("%s disconnected from sd 4: the server ends\n");
 	close(a);
 }
 
@@ -846,7 +563,7 @@ TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end)
 	strcpy(sun.sun_path, in_folder("notify"));
 	assert_int_equal(bind(manager, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	setenv("NOTIFY_SOCKET", sun.sun_path, 1);
-	start("");
+	host_start_quiet("");
 	unsetenv("NOTIFY_SOCKET");
 #define EXPECT_TOLD(want)                                                  \
 	do {                                                               \
@@ -856,7 +573,7 @@ TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end)
 	} while (0)
 	EXPECT_TOLD("READY=1");
 	EXPECT_TOLD("STATUS=0 clients, 0 lines");
-	a = client();
+	a = host_enter();
 	assert_int_equal(recv(manager, text, sizeof(text), 0), -1);
 	assert_int_equal(host_timeout(), CLOCK_SECOND);
 	host_expire();
@@ -895,8 +612,8 @@ TEST(the_limit_of_open_files_is_raised_to_fit_the_clients)
 	assert_int_equal(host_status(), -1);
 	assert_null(strstr(host_log(), "limits.clients"));
 	for (size_t i = 0; i < LENGTH(clients); i++)
-		clients[i] = client();
-	assert_true(host_reads(FIRST + (int)LENGTH(clients) - 1));
+		clients[i] = host_enter();
+	assert_true(host_reads(HOST_FIRST + (int)LENGTH(clients) - 1));
 	for (size_t i = 0; i < LENGTH(clients); i++)
 		close(clients[i]);
 }
@@ -914,16 +631,6 @@ main(void)
 	    SERVER_TEST(nothing_to_do_is_waited_for_without_a_timeout),
 	    SERVER_TEST(a_number_is_used_again_in_the_pass_after_the_one_it_became_free_in),
 	    SERVER_TEST(what_waits_for_one_that_ends_its_sending_reaches_it_in_the_same_pass),
-	    SERVER_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
-	    SERVER_TEST(as_many_of_one_address_as_the_limit_come_in),
-	    SERVER_TEST(clients_of_unix_sockets_are_of_no_address),
-	    SERVER_TEST(whoever_is_not_allowed_is_told_so),
-	    SERVER_TEST(a_client_for_whom_memory_is_refused_is_told_so),
-	    SERVER_TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends),
-	    SERVER_TEST(without_descriptors_accepting_pauses_and_nothing_spins),
-	    SERVER_TEST(without_memory_of_the_kernel_accepting_pauses_too),
-	    SERVER_TEST(a_client_that_left_the_door_before_it_was_opened_is_passed_over),
-	    SERVER_TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last),
 	    SERVER_TEST(a_held_pool_reads_nobody_but_opens_the_door),
 	    SERVER_TEST(an_idle_client_is_waited_for_exactly_as_long_as_it_may_be_silent),
 	    SERVER_TEST(refused_memory_is_tried_again_after_a_rest_and_no_line_is_lost),

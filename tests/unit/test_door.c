@@ -1,0 +1,254 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "door.h"
+#include "host.h"
+
+/* Who is not let in */
+
+TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not)
+{
+	int a, b, c;
+
+	host_start_quiet("limits = { clients = 2; };");
+	a = host_enter();
+	b = host_enter();
+	host_log();
+	host_trace();
+	c = host_connect();
+	host_pass();
+	host_expect_last(c, "chatd: too many clients, at most 2\n");
+	host_expect_log("%s refused: too many clients, at most 2\n");
+	assert_string_equal(host_trace(), "New incoming connection on sd 6\n"
+					  "removing connection with sd 6 \n"
+					  "Waiting on select()...\n"
+					  "MaxFd 5\n");
+	/* A place that becomes free is given away. */
+	close(a);
+	host_settle();
+	c = host_enter();
+	put_text(c, "in\n");
+	host_settle();
+	host_expect(b, "in\n");
+	close(b);
+	close(c);
+}
+
+TEST(as_many_of_one_address_as_the_limit_come_in)
+{
+	char where[64];
+	int a, b, c, path;
+
+	host_start("listen = [ \"127.0.0.1:0\" ]; limits = { clients_per_address = 2; };");
+	strcpy(where, host_listens());
+	a = host_connect_tcp(where);
+	host_await();
+	b = host_connect_tcp(where);
+	host_await();
+	c = host_connect_tcp(where);
+	host_await();
+	/* The network needs its time for the last words, too. */
+	poll(&(struct pollfd){.fd = c, .events = POLLIN}, 1, 10000);
+	assert_string_equal(
+	    get_text(c, NULL), "chatd: too many clients from your address, at most 2\n");
+	assert_non_null(
+	    strstr(host_log(), " refused: too many clients from this address, at most 2\n"));
+	close(c);
+	close(a);
+	host_await();
+	path = host_connect_tcp(where);
+	host_await();
+	assert_true(host_reads(HOST_FIRST));
+	close(path);
+	close(b);
+}
+
+TEST(clients_of_unix_sockets_are_of_no_address)
+{
+	int a, b;
+
+	host_start_quiet("limits = { clients_per_address = 1; };");
+	a = host_enter();
+	b = host_enter();
+	assert_true(host_reads(HOST_FIRST) && host_reads(HOST_FIRST + 1));
+	close(a);
+	close(b);
+}
+
+TEST(whoever_is_not_allowed_is_told_so)
+{
+	char where[64];
+	int a;
+
+	host_start("listen = [ \"127.0.0.1:0\" ]; deny = \"127.0.0.0/8\";");
+	strcpy(where, host_listens());
+	a = host_connect_tcp(where);
+	host_await();
+	poll(&(struct pollfd){.fd = a, .events = POLLIN}, 1, 10000);
+	assert_string_equal(get_text(a, NULL), "chatd: your address is not allowed\n");
+	assert_non_null(strstr(host_log(), " refused: address not allowed\n"));
+	assert_false(host_reads(HOST_FIRST));
+	close(a);
+}
+
+TEST(a_client_for_whom_memory_is_refused_is_told_so)
+{
+	int a, b;
+
+	host_start_quiet("");
+	a = host_enter();
+	host_log();
+	b = host_connect();
+	host_fail(SEAM_MEMORY, 0, 1, ENOMEM);
+	host_pass();
+	host_expect_last(b, "chatd: out of memory\n");
+	host_expect_log("%s refused: Cannot allocate memory\n");
+	put_text(a, "still here\n");
+	host_settle();
+	close(a);
+}
+
+TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends)
+{
+	int a;
+
+	host_start_quiet("limits = { clients = 1; };");
+	a = host_enter();
+	host_log();
+	for (int i = 0; i < 20; i++) {
+		int fd = host_connect();
+
+		host_pass();
+		close(fd);
+	}
+	host_expect_log("%s refused: too many clients, at most 1\n"
+			"%s refused: too many clients, at most 1\n"
+			"%s refused: too many clients, at most 1\n"
+			"%s refused: too many clients, at most 1\n"
+			"%s refused: too many clients, at most 1\n");
+	assert_int_equal(host_timeout(), 10 * CLOCK_SECOND);
+	host_expire();
+	host_expect_log("... and 15 more refused\n");
+	assert_int_equal(host_timeout(), -1);
+	close(a);
+}
+
+/* Accepting that does not work */
+
+static void
+without_descriptors(int error, const char *text)
+{
+	char want[128];
+	int a, b, c;
+
+	host_start_quiet("");
+	a = host_enter();
+	b = host_connect();
+	host_fail(SEAM_ACCEPT, 0, SEAM_ALWAYS, error);
+	host_pass();
+	snprintf(want, sizeof(want), "accept: %s; new clients wait\n", text);
+	host_expect_log(want);
+	/* The main socket is ready all the time, but is not asked about: no spin. */
+	assert_false(host_reads(HOST_MAIN));
+	assert_true(host_reads(HOST_FIRST));
+	assert_int_equal(host_timeout(), CLOCK_SECOND);
+	/* Those who are in go on meanwhile. */
+	put_text(a, "hello\n");
+	host_settle();
+	assert_false(host_reads(HOST_MAIN));
+	/* After a second it is tried again, and not told again. */
+	host_expire();
+	assert_true(host_reads(HOST_MAIN));
+	host_pass();
+	assert_false(host_reads(HOST_MAIN));
+	host_expect_log("");
+	/* When a connection goes there may be a descriptor. */
+	c = a;
+	host_fail(SEAM_ACCEPT, 0, 0, 0);
+	close(c);
+	host_pass();
+	assert_true(host_reads(HOST_MAIN));
+	host_settle();
+	host_expect_log("accept: works again\n");
+	put_text(b, "here\n");
+	host_settle();
+	assert_true(host_reads(HOST_FIRST));
+	close(b);
+}
+
+TEST(without_descriptors_accepting_pauses_and_nothing_spins)
+{
+	without_descriptors(EMFILE, "Too many open files");
+}
+
+TEST(without_memory_of_the_kernel_accepting_pauses_too)
+{
+	without_descriptors(ENOBUFS, "No buffer space available");
+}
+
+TEST(a_client_that_left_the_door_before_it_was_opened_is_passed_over)
+{
+	int a, b;
+
+	host_start_quiet("");
+	a = host_connect();
+	host_fail(SEAM_ACCEPT, 0, 2, ECONNABORTED);
+	host_pass();
+	assert_true(host_reads(HOST_MAIN) && host_reads(HOST_FIRST));
+	b = host_enter();
+	put_text(b, "hello\n");
+	host_settle();
+	host_expect(a, "hello\n");
+	host_expect_log("");
+	close(a);
+	close(b);
+}
+
+TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last)
+{
+	int a, passes = 0;
+
+	host_start_quiet("");
+	a = host_connect();
+	host_fail(SEAM_ACCEPT, 0, SEAM_ALWAYS, EAGAIN);
+	while (host_reads(HOST_MAIN)) {
+		host_pass();
+		assert_true(++passes < 100);
+	}
+	assert_int_equal(host_timeout(), CLOCK_SECOND);
+	host_fail(SEAM_ACCEPT, 0, 0, 0);
+	host_expire();
+	host_settle();
+	assert_true(host_reads(HOST_FIRST));
+	close(a);
+}
+
+#define DOOR_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    DOOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
+	    DOOR_TEST(as_many_of_one_address_as_the_limit_come_in),
+	    DOOR_TEST(clients_of_unix_sockets_are_of_no_address),
+	    DOOR_TEST(whoever_is_not_allowed_is_told_so),
+	    DOOR_TEST(a_client_for_whom_memory_is_refused_is_told_so),
+	    DOOR_TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends),
+	    DOOR_TEST(without_descriptors_accepting_pauses_and_nothing_spins),
+	    DOOR_TEST(without_memory_of_the_kernel_accepting_pauses_too),
+	    DOOR_TEST(a_client_that_left_the_door_before_it_was_opened_is_passed_over),
+	    DOOR_TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last),
+	};
+
+	/* A server that has ended must not end the test. */
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests_name("door", tests, NULL, NULL);
+}
