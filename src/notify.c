@@ -18,9 +18,8 @@
 
 /* Also after the manager has bound its socket anew. Returns 0, or -1 with errno. */
 static int
-connect_manager(int fd)
+connect_manager(int fd, const char *path)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	size_t len = strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
 
@@ -41,12 +40,12 @@ notify_open(struct notify *notify, int highest)
 	uint64_t watchdog;
 	int fd;
 
-	*notify = (struct notify){.fd = -1, .clients = UINT32_MAX};
+	*notify = (struct notify){.fd = -1, .path = path, .clients = UINT32_MAX};
 	if (path == NULL || path[0] == '\0')
 		return 0;
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
 		return -1;
-	if (connect_manager(fd) == 0)
+	if (connect_manager(fd, path) == 0)
 		notify->fd = fcntl(fd, F_DUPFD_CLOEXEC, highest);
 	close(fd);
 	if (notify->fd < 0)
@@ -72,7 +71,7 @@ tell(const struct notify *notify, const char *text)
 
 	if (notify->fd < 0 || send(notify->fd, text, strlen(text), flags) >= 0)
 		return 0;
-	if (errno != EAGAIN && errno != ENOBUFS && connect_manager(notify->fd) == 0 &&
+	if (errno != EAGAIN && errno != ENOBUFS && connect_manager(notify->fd, notify->path) == 0 &&
 	    send(notify->fd, text, strlen(text), flags) >= 0)
 		return 0;
 	return errno == EAGAIN || errno == ENOBUFS ? -1 : 0;

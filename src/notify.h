@@ -14,6 +14,7 @@
 
 struct notify {
 	int fd;           /* -1: nobody is to be told */
+	const char *path; /* $NOTIFY_SOCKET */
 	int64_t watchdog; /* microseconds between two WATCHDOG=1, or 0 */
 	int64_t alive;    /* when the next one is due */
 	int64_t status;   /* when STATUS= may be sent again */
