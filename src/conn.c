@@ -121,6 +121,13 @@ conn_unacked(const struct conn *conn)
 }
 
 void
+conn_progress(struct conn *conn, int64_t now)
+{
+	conn->stalled = now;
+	conn->unacked = conn_unacked(conn);
+}
+
+void
 conn_deafen(struct conn *conn)
 {
 	conn->deaf = true;

@@ -61,6 +61,8 @@ void conn_free(struct conn *conn);
 enum conn_outcome conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t room,
     size_t max, struct reception *got);
 
+/* It took something: its time to stall begins anew. */
+void conn_progress(struct conn *conn, int64_t now);
 /* Bytes that the kernel still keeps for the client; they shrink when it takes some. */
 int conn_unacked(const struct conn *conn);
 

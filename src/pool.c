@@ -82,7 +82,7 @@ calm(struct pool *pool, struct conn *conn)
 	}
 }
 
-static void
+void
 pool_remove(struct pool *pool, struct conn *conn, const char *reason)
 {
 	char text[ADDR_TEXT];
@@ -163,9 +163,9 @@ hand_out(struct pool *pool, int64_t now)
 	*fresh = MSG_NONE;
 }
 
-/* Removes a client that broke a rule. told is its last line, without "chatd: ". */
-static void
-dismiss(struct pool *pool, struct conn *conn, int64_t now, const char *told, const char *reason)
+void
+pool_dismiss(
+    struct pool *pool, struct conn *conn, int64_t now, const char *told, const char *reason)
 {
 	char line[128], text[ADDR_TEXT];
 	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
@@ -301,7 +301,7 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 		break;
 	case CONN_TOO_LONG:
 		snprintf(reason, sizeof(reason), "line too long, at most %zu bytes", max);
-		dismiss(pool, conn, now, reason, reason);
+		pool_dismiss(pool, conn, now, reason, reason);
 		break;
 	case CONN_FAILED:
 		pool_remove(pool, conn, strerror(error));
@@ -315,13 +315,6 @@ deafen(struct pool *pool, struct conn *conn)
 	conn_deafen(conn);
 	calm(pool, conn);
 	fdset_remove(&pool->writers, conn->fd);
-}
-
-static void
-note_progress(struct conn *conn, int64_t now)
-{
-	conn->stalled = now;
-	conn->unacked = conn_unacked(conn);
 }
 
 void
@@ -342,7 +335,7 @@ pool_write(struct pool *pool, int sd, int64_t now)
 	if (taken > 0) {
 		conn->refusals = 0;
 		if (conn->over)
-			note_progress(conn, now);
+			conn_progress(conn, now);
 	} else {
 		count_refusal(pool, conn, now);
 	}
@@ -364,7 +357,7 @@ hold(struct pool *pool, int64_t now)
 		if (lag > pool->config->limits.queue && !conn->over) {
 			conn->over = true;
 			pool->over++;
-			note_progress(conn, now);
+			conn_progress(conn, now);
 		}
 	}
 }
@@ -386,105 +379,10 @@ pool_reconfigure(struct pool *pool, const struct config *config, int64_t now)
 		if (queue_lag(&conn->queue, pool->arena.position) <= config->limits.queue)
 			calm(pool, conn);
 		if (!access_allows(config->access, &conn->addr))
-			dismiss(
+			pool_dismiss(
 			    pool, conn, now, "your address is not allowed", "address not allowed");
 	}
 	hold(pool, now);
-}
-
-/* The deadline of a limit that counts from since. */
-static int64_t
-deadline(int64_t since, uint32_t seconds)
-{
-	return since + seconds * CLOCK_SECOND;
-}
-
-static int64_t
-expire_stalled(struct pool *pool, int64_t now)
-{
-	int64_t next = CLOCK_NEVER;
-	char text[ADDR_TEXT], reason[64];
-
-	if (pool->over == 0)
-		return next;
-	snprintf(reason, sizeof(reason), "took nothing for %u seconds", pool->config->limits.stall);
-	FDSET_FOREACH(sd, &pool->writers) {
-		struct conn *conn = pool->conns[sd];
-		int64_t due;
-
-		if (!conn->over)
-			continue;
-		/*
-		 * The socket is writable again only after a good part of its buffer is free. A slow
-		 * client that has taken less in all the time has taken something.
-		 */
-		due = deadline(conn->stalled, pool->config->limits.stall);
-		if (now >= due && conn_unacked(conn) < conn->unacked) {
-			note_progress(conn, now);
-			due = deadline(now, pool->config->limits.stall);
-		}
-		if (now < due) {
-			next = MIN(next, due);
-			continue;
-		}
-		log_limited(
-		    LOG_REMOVED, now, "%s removed: %s", addr_format(&conn->addr, text), reason);
-		pool_remove(pool, conn, reason);
-	}
-	return next;
-}
-
-static int64_t
-expire_idle(struct pool *pool, int64_t now)
-{
-	uint32_t idle = pool->config->limits.idle;
-	struct conn *conn;
-	char reason[64];
-
-	if (idle == 0 || !pool_reading(pool))
-		return CLOCK_NEVER;
-	while ((conn = TAILQ_FIRST(&pool->heard)) != NULL) {
-		int64_t due = deadline(MAX(conn->heard, pool->resumed), idle);
-
-		if (now < due)
-			return due;
-		snprintf(reason, sizeof(reason), "idle for %u seconds", idle);
-		dismiss(pool, conn, now, reason, reason);
-	}
-	return CLOCK_NEVER;
-}
-
-/* Whether every queue has a place for one more message, as queue_push wants it. */
-static bool
-have_places(struct pool *pool)
-{
-	FDSET_FOREACH(sd, &pool->writers)
-		if (!queue_reserve(&pool->conns[sd]->queue))
-			return false;
-	return true;
-}
-
-static int64_t
-expire_rests(struct pool *pool, int64_t now)
-{
-	if (pool->read_again != 0 && now >= pool->read_again)
-		pool->read_again = have_places(pool) ? 0 : now + POOL_REST;
-	if (now >= pool->write_again)
-		pool->write_again = 0;
-	return MIN(pool->read_again != 0 ? pool->read_again : CLOCK_NEVER,
-	    pool->write_again != 0 ? pool->write_again : CLOCK_NEVER);
-}
-
-int64_t
-pool_expire(struct pool *pool, int64_t now)
-{
-	int64_t next = MIN(expire_stalled(pool, now), expire_rests(pool, now));
-
-	/* Whoever is not read cannot be idle. */
-	if (!pool->reading)
-		pool->resumed = now;
-	pool->reading = pool_reading(pool);
-	return MIN(next, expire_idle(pool, now));
 }
 
 bool

@@ -90,11 +90,11 @@ void pool_write(struct pool *pool, int sd, int64_t now);
 
 /* After a reload: removes those whom new access rules shut out, and looks at the queues anew. */
 void pool_reconfigure(struct pool *pool, const struct config *config, int64_t now);
-/*
- * Removes the stalled and the idle, and ends rests, as they are due. Returns when the next one is,
- * or CLOCK_NEVER.
- */
-int64_t pool_expire(struct pool *pool, int64_t now);
+/* Takes the connection out, with its trace line; reason is for the log. See pool_reap. */
+void pool_remove(struct pool *pool, struct conn *conn, const char *reason);
+/* The same for one that broke a rule; told is the last line it gets, without "chatd: ". */
+void pool_dismiss(
+    struct pool *pool, struct conn *conn, int64_t now, const char *told, const char *reason);
 /* Closes and frees what was removed. Returns whether there was any. */
 bool pool_reap(struct pool *pool);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "expiry.h"
 #include "log.h"
 #include "signals.h"
 #include "trace.h"
@@ -93,7 +94,7 @@ static int64_t
 tend(struct server *server)
 {
 	struct pool *pool = &server->pool;
-	int64_t now = server->now, next = MIN(pool_expire(pool, now), log_expire(now));
+	int64_t now = server->now, next = MIN(expiry_run(pool, now), log_expire(now));
 
 	next = MIN(next, door_expire(&server->door, pool_reap(pool), now));
 	next = MIN(next, notify_pass(&server->notify, now, pool->count, pool->lines));

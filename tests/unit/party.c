@@ -142,7 +142,7 @@ party_pass(void)
 		    (polls[i].revents & (POLLOUT | POLLHUP | POLLERR)) != 0 &&
 		    fdset_has(&party.pool.writers, polls[i].fd))
 			pool_write(&party.pool, polls[i].fd, party.now);
-	pool_expire(&party.pool, party.now);
+	expiry_run(&party.pool, party.now);
 	pool_reap(&party.pool);
 	return ready > 0;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "expiry.h"
 #include "pool.h"
 
 struct guest {

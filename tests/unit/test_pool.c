@@ -600,18 +600,17 @@ TEST(without_memory_nobody_is_read_and_nothing_is_lost)
 	assert_false(pool_reading(&party.pool));
 	assert_string_equal(party_trace(), "");
 	/* It is tried again after a rest, not at once. */
-	assert_int_equal(pool_expire(&party.pool, party.now), party.now + POOL_REST);
-	assert_int_equal(
-	    pool_expire(&party.pool, party.now + POOL_REST - 1), party.now + POOL_REST);
+	assert_int_equal(expiry_run(&party.pool, party.now), party.now + POOL_REST);
+	assert_int_equal(expiry_run(&party.pool, party.now + POOL_REST - 1), party.now + POOL_REST);
 	assert_false(pool_reading(&party.pool));
 	party.now += POOL_REST;
-	pool_expire(&party.pool, party.now);
+	expiry_run(&party.pool, party.now);
 	assert_true(pool_reading(&party.pool));
 	party_pass();
 	assert_false(pool_reading(&party.pool));
 	seam_reset();
 	party.now += POOL_REST;
-	pool_expire(&party.pool, party.now);
+	expiry_run(&party.pool, party.now);
 	party_settle();
 	expect_hears(b, "first\n");
 }
@@ -652,7 +651,7 @@ TEST(whichever_allocation_is_refused_every_line_arrives)
 		calls = seam_calls(SEAM_MEMORY);
 		seam_reset();
 		party.now += POOL_REST;
-		pool_expire(&party.pool, party.now);
+		expiry_run(&party.pool, party.now);
 		party_settle();
 		for (int i = 0; i < 3; i++) {
 			strcat(heard[i], party_hears(guests[i], NULL));
@@ -688,7 +687,7 @@ TEST(a_refused_place_is_not_forgotten_when_the_guest_spoke_last)
 		seam_reset();
 		if (!pool_reading(&party.pool)) {
 			party.now += POOL_REST;
-			pool_expire(&party.pool, party.now);
+			expiry_run(&party.pool, party.now);
 		}
 	}
 	party_settle();

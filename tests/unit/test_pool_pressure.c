@@ -52,7 +52,7 @@ reading(void)
 static int64_t
 expire(void)
 {
-	return pool_expire(&party.pool, party.now);
+	return expiry_run(&party.pool, party.now);
 }
 
 /* The limit */
