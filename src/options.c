@@ -1,9 +1,9 @@
 #include "options.h"
 
 #include <bsd/stdlib.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "build.h"
 
@@ -60,10 +60,15 @@ parse_port(struct options *options, const char *text)
 enum options_outcome
 options_parse(struct options *options, int argc, char **argv)
 {
+	static const struct option names[] = {
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},
+	    {0},
+	};
 	int option;
 
 	*options = (struct options){0};
-	while ((option = getopt(argc, argv, "c:thV")) != -1) {
+	while ((option = getopt_long(argc, argv, "c:thV", names, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			options->file = optarg;
