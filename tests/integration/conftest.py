@@ -93,15 +93,24 @@ class Tap:
 
     def __init__(self):
         self.number = 0
-        self.reports = []
+        self.reports = []  # of the test that runs: setup, call, teardown
+        self.skipped = None  # why a whole file is skipped
 
     def pytest_collection_finish(self, session):
-        self.say(f"1..{len(session.items)}")
+        why = f" # SKIP {self.skipped}" if self.skipped and not session.items else ""
+        self.say(f"1..{len(session.items)}{why}")
 
     def pytest_collectreport(self, report):
         if report.failed:
             self.explain(report)
             self.say(f"Bail out! cannot load {report.nodeid}")
+        elif report.skipped:
+            self.skipped = self.reason(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session):
+        if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.skipped:
+            session.exitstatus = pytest.ExitCode.OK
 
     def pytest_runtest_logreport(self, report):
         self.reports.append(report)
@@ -116,14 +125,19 @@ class Tap:
         if failed:
             self.say(f"not ok {self.number} - {name}")
         elif skipped:
-            reason = skipped[0].longrepr[2].removeprefix("Skipped: ")
-            self.say(f"ok {self.number} - {name} # SKIP {reason}")
+            self.say(f"ok {self.number} - {name} # SKIP {self.reason(skipped[0])}")
         else:
             seconds = sum(r.duration for r in reports)
             self.say(f"ok {self.number} - {name}")
             self.say(f"# {seconds:.2f} s")
         for each in failed:
             self.explain(each)
+
+    @staticmethod
+    def reason(report):
+        if isinstance(report.longrepr, tuple):
+            return report.longrepr[2].removeprefix("Skipped: ")
+        return "expected to fail"
 
     def explain(self, report):
         text = report.longreprtext

@@ -212,6 +212,7 @@ def test_faults_refuse_the_reload_and_the_old_settings_stay(start):
         talk(a, b)
         refused = d.client(wait=False)
         assert refused.read_to_end() == b"chatd: too many clients, at most 2\n"
+        d.stderr.wait_for(rf"{refused.name} refused: ")  # it is to be told before the next reload
     d.configure(more="limits = { clients = 3; };")
     d.reload()
     talk(a, b, d.client())
