@@ -230,6 +230,9 @@ reload(struct server *server)
 		log_info("reloaded %s", config->file);
 	}
 	notify_ready(&server->notify);
+	/* A descriptor may be another one by now: select will say it again. */
+	fdset_clear(&server->pool.readable);
+	fdset_clear(&server->pool.writable);
 }
 
 /* The first signal ends accepting and reading; what waits is still written. */

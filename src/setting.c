@@ -2,7 +2,6 @@
 
 #include <bsd/libutil.h>
 #include <bsd/string.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -12,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "quirks.h"
 
 static void report(struct source *source, const char *file, int line, const char *setting,
     const char *format, va_list args) __attribute__((format(printf, 5, 0)));
@@ -111,68 +113,33 @@ ignore_fault(const char *text)
 	(void)text;
 }
 
+/* The path of an included file: relative to the folder of the file that is read. */
+static const char *
+include_path(const struct source *source, const char *name, char path[PATH_MAX])
+{
+	const char *slash = strrchr(source->file, '/');
+
+	if (name[0] == '/' || slash == NULL || quirks_absolute(source->text))
+		strlcpy(path, name, PATH_MAX);
+	else
+		snprintf(
+		    path, PATH_MAX, "%.*s%s", (int)(slash + 1 - source->file), source->file, name);
+	return path;
+}
+
 /* The text of the file that the setting stands in; where it was included, own is to be freed. */
 static const char *
 text_of(const struct source *source, const config_setting_t *setting, char **own)
 {
-	const char *file = config_setting_source_file(setting), *slash = strrchr(source->file, '/');
+	const char *name = config_setting_source_file(setting);
 	struct source included = {.tell = ignore_fault};
 	char path[PATH_MAX];
 
 	*own = NULL;
-	if (file == NULL)
+	if (name == NULL)
 		return source->text;
-	if (file[0] == '/' || slash == NULL)
-		strlcpy(path, file, sizeof(path));
-	else
-		snprintf(path, sizeof(path), "%.*s%s", (int)(slash + 1 - source->file),
-		    source->file, file);
-	included.file = path;
+	included.file = include_path(source, name, path);
 	return *own = source_load(&included);
-}
-
-/* The end of the string or comment that begins at text, or text where none begins. */
-static const char *
-skip_words(const char *text)
-{
-	const char *end;
-
-	if (text[0] == '"') {
-		for (text++; text[0] != '\0' && text[0] != '"'; text++)
-			if (text[0] == '\\' && text[1] != '\0')
-				text++;
-		return text[0] == '"' ? text + 1 : text;
-	}
-	if (text[0] == '#' || (text[0] == '/' && text[1] == '/'))
-		return text + strcspn(text, "\n");
-	if (text[0] == '/' && text[1] == '*') {
-		end = strstr(text + 2, "*/");
-		return end != NULL ? end + 2 : text + strlen(text);
-	}
-	return text;
-}
-
-/*
- * libconfig before 1.7 keeps the low 32 bits of a number that is too large: 4294976330 would become
- * 9034. Where the text holds such a number for value, that is returned instead: the file is wrong
- * in any case.
- */
-static long long
-as_written(const char *text, long long value)
-{
-	while (text[0] != '\0') {
-		const char *next = skip_words(text), *digits = text + strspn(text, "+-");
-
-		if (next == text && isdigit((unsigned char)digits[0])) {
-			int base = digits[0] == '0' && (digits[1] | 0x20) == 'x' ? 16 : 10;
-			long long written = strtoll(text, (char **)&next, base);
-
-			if (written != (int)written && (int)written == (int)value)
-				return written;
-		}
-		text = next > text ? next : text + 1;
-	}
-	return value;
 }
 
 bool
@@ -186,7 +153,7 @@ setting_whole(const struct source *source, const config_setting_t *setting, long
 		return false;
 	*value = config_setting_get_int64(setting);
 	if (type == CONFIG_TYPE_INT && (text = text_of(source, setting, &own)) != NULL) {
-		*value = as_written(text, *value);
+		*value = quirks_number(text, *value);
 		free(own);
 	}
 	return true;
@@ -336,12 +303,32 @@ source_load(struct source *source)
 	return text;
 }
 
-/* @include is relative to the folder of the file. libconfig before 1.7 cannot do both. */
-static bool
-includes_absolute(const char *text)
+/* Where an @include stands. */
+struct include {
+	struct source *source;
+	const char *file;
+	int depth;
+};
+
+/* libconfig ends the process where what is to be included is a folder. */
+static void
+check_include(void *context, int line, const char *name)
 {
-	return LIBCONFIG_VER_MAJOR == 1 && LIBCONFIG_VER_MINOR < 7 &&
-	       strstr(text, "@include \"/") != NULL;
+	const struct include *from = context;
+	struct include in = {.source = from->source, .file = name, .depth = from->depth + 1};
+	struct source included = {.tell = ignore_fault}, where = *from->source;
+	char path[PATH_MAX], *text;
+	struct stat st;
+
+	included.file = include_path(from->source, name, path);
+	where.file = from->file;
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		source_fault(&where, line, "@include \"%s\" names no file", name);
+		from->source->faults++;
+	} else if (in.depth < QUIRKS_DEPTH && (text = source_load(&included)) != NULL) {
+		quirks_includes(text, check_include, &in);
+		free(text);
+	}
 }
 
 static void
@@ -362,15 +349,20 @@ syntax_fault(struct source *source, const config_t *parsed)
 void
 source_read(struct source *source, const struct rule *rules)
 {
+	struct include top = {.source = source, .file = source->file};
 	char *path = strdup(source->file);
 	config_t parsed;
 
-	if (path == NULL) {
+	if (path == NULL)
 		source_fault(source, 0, "%s", strerror(errno));
+	else
+		quirks_includes(source->text, check_include, &top);
+	if (source->faults > 0) {
+		free(path);
 		return;
 	}
 	config_init(&parsed);
-	if (!includes_absolute(source->text))
+	if (!quirks_absolute(source->text))
 		config_set_include_dir(&parsed, dirname(path));
 	if (config_read_string(&parsed, source->text))
 		read_group_by(source, config_root_setting(&parsed), rules);
