@@ -34,8 +34,8 @@ watch(struct door *door)
 			fdset_add(&door->listening, listener->fd);
 }
 
-static void
-log_new(struct door *door)
+void
+door_log(struct door *door)
 {
 	struct listener *listener;
 	char name[LISTENER_NAME];
@@ -65,7 +65,6 @@ door_open(struct door *door, const struct config *config, int inherited)
 			return -1;
 		}
 	watch(door);
-	log_new(door);
 	return 0;
 }
 
@@ -78,7 +77,6 @@ door_change(struct door *door, const struct config *before, const struct config 
 	if (result < 0)
 		log_error("%s", error);
 	watch(door);
-	log_new(door);
 	return result;
 }
 

@@ -32,6 +32,8 @@ void door_init(struct door *door);
 int door_open(struct door *door, const struct config *config, int inherited);
 /* Makes the listeners be those of another config. Returns 0, or -1 logged with nothing changed. */
 int door_change(struct door *door, const struct config *before, const struct config *after);
+/* Logs each listener that is new, once nothing can fail any more. */
+void door_log(struct door *door);
 /* Nobody comes in any more. */
 void door_close(struct door *door);
 

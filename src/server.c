@@ -86,6 +86,7 @@ server_listen(struct server *server, int inherited)
 	if (notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1) < 0)
 		log_warn("notify %s: %s; the service manager is not told", getenv("NOTIFY_SOCKET"),
 		    strerror(errno));
+	door_log(&server->door);
 	return 0;
 }
 
@@ -202,6 +203,7 @@ apply(struct server *server, struct config *config)
 {
 	struct config *before = server->config;
 
+	door_log(&server->door);
 	server->config = config;
 	trace_enable(config->trace);
 	raise_nofile(config);
