@@ -87,35 +87,45 @@ class Bench:
         try:
             running = server.start(self.place, group.clients, group.many)
         except peers.Missing as why:
-            self.skipped.setdefault(server.name, str(why))
+            self.wrong(group, server, str(why))
             return None
         if server.name not in self.versions:
             self.versions[server.name] = server.version(self.place)
+        try:
+            figures, said = self.load(group, server, running)
+        finally:
+            running.stop()
+        said = [f"{key} {figure[key]}" for figure in figures
+                for key in ("lost", "reordered", "garbled", "closed") if figure.get(key)] + said
+        if said:
+            self.wrong(group, server, ", ".join(said))
+        return figures
+
+    def load(self, group, server, running):
+        """The figures, and what the load generator complained of."""
         connect = group.connect if server.grows else [f"clients={group.clients}"]
         command = [self.place.load, *(["-m"] if group.many else []), "-b", str(server.backlog),
                    server.protocol, str(running.port), str(running.pid),
                    *connect, *group.commands]
         try:
-            load = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                   preexec_fn=self.place.on_cpu(self.place.load_cpu),
                                   timeout=group.seconds, check=False)
-            output, said, status = load.stdout, load.stderr.strip(), load.returncode
-        except subprocess.TimeoutExpired as late:
-            output, said, status = late.stdout or b"", f"not done in {group.seconds} s", 1
-            output = output.decode() if isinstance(output, bytes) else output
-        finally:
-            running.stop()
-        figures = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
-        wrong = [f"{key} {figure[key]}" for figure in figures
-                 for key in ("lost", "reordered", "garbled", "closed") if figure.get(key)]
-        if status != 0 or wrong:
-            said = ", ".join([*wrong, *([said] if said else [])])
-            print(f"  {server.name}: {said}", flush=True)
-            if isinstance(server, peers.Chatd):
-                self.faults.append(f"{group.name}, {server.name}: {said}")
-            else:
-                self.skipped.setdefault(f"{server.name}, {group.name}", said)
-        return figures
+            output, said = done.stdout, [done.stderr.strip()] if done.returncode != 0 else []
+        except subprocess.TimeoutExpired as late: # slow, which is no fault
+            output, said = (late.stdout or b"").decode(), []
+            self.skipped.setdefault(f"{server.name}, {group.name}",
+                                    f"not done in {group.seconds} s")
+        return [json.loads(line) for line in output.splitlines() if line.endswith("}")], said
+
+    def wrong(self, group, server, what):
+        if isinstance(server, peers.Chatd):
+            self.faults.append(f"{group.name}, {server.name}: {what}")
+        elif group.clients > server.most:
+            self.skipped[server.name] = what
+        else:
+            self.skipped.setdefault(f"{server.name}, {group.name}", what)
+        print(f"  {server.name}: {what}", flush=True)
 
     def measure(self, group, runs, peer_runs):
         """Figures by server: a list of runs, each a list of figures."""

@@ -20,8 +20,8 @@ enum {
 	IMAGE_LINES = 8192, /* more than are ever under way */
 };
 
-#define STALL_NS (3 * UINT64_C(1000000000))
-#define JOIN_NS  (30 * UINT64_C(1000000000))
+#define STALL_NS (10 * UINT64_C(1000000000))
+#define JOIN_NS (60 * UINT64_C(1000000000))
 
 static void *
 allocate(size_t count, size_t size)
