@@ -21,7 +21,7 @@ enum {
 };
 
 #define STALL_NS (10 * UINT64_C(1000000000))
-#define JOIN_NS (60 * UINT64_C(1000000000))
+#define JOIN_NS  (60 * UINT64_C(1000000000))
 
 static void *
 allocate(size_t count, size_t size)
