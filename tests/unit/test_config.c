@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -148,6 +149,7 @@ TEST(every_form_of_an_endpoint_is_read)
 	expect_endpoints("listen = \"[::1]:80\";", "[::1]:80");
 	expect_endpoints("listen = \"localhost\";", "127.0.0.1:9034 [::1]:9034");
 	expect_endpoints("listen = \"localhost:80\";", "127.0.0.1:80 [::1]:80");
+	expect_endpoints("listen = \"localhost:65535\";", "127.0.0.1:65535 [::1]:65535");
 	expect_endpoints("listen = \"/run/chat\";", "/run/chat");
 	expect_endpoints("listen = [ \"127.0.0.1:0\", \"[::1]:0\" ];", "127.0.0.1:0 [::1]:0");
 	expect_endpoints("listen = \"::ffff:127.0.0.1\";", "127.0.0.1:9034");
@@ -361,10 +363,10 @@ TEST(a_number_too_large_for_32_bits_is_found_wherever_it_stands)
 TEST(large_numbers_in_comments_and_strings_do_no_harm)
 {
 	struct config *config = config_of("# 4294976330\n"
-					  "port = 80; /* port = 4294976330; */ // 4294976330\n"
-					  "listen = \"/run/4294976330\";\n");
+					  "port = 9034; /* port = 4294976330; */ // 4294976330\n"
+					  "listen = \"/run/\\\"4294976330\";\n");
 
-	assert_int_equal(config->port, 80);
+	assert_int_equal(config->port, 9034);
 	config_free(config);
 }
 
@@ -819,6 +821,38 @@ TEST(a_fault_of_syntax_in_an_included_file_names_that_file)
 	    faults_taken(), "part:3: syntax error here or before, allowed is name = value;\n");
 }
 
+/* libconfig before 1.7 would end the process. */
+TEST(a_folder_in_the_place_of_an_included_file_is_a_fault)
+{
+	write_text("main", "port = 80;\n@include \"folder\"\n");
+	assert_int_equal(mkdir(in_folder("folder"), 0700), 0);
+	expect_load_fault("main", ":2: @include \"folder\" names no file");
+	/* Also where an included file names it. */
+	write_text("main", "@include \"part\"\n");
+	write_text("part", "\n\n@include \"folder\"\n");
+	assert_null(load("main"));
+	expect_part_fault(faults_taken(), "part:3: @include \"folder\" names no file\n");
+}
+
+TEST(an_included_file_that_is_missing_is_a_fault_of_the_line)
+{
+	const char *faults;
+
+	write_text("main", "port = 80;\n@include \"missing\"\n");
+	assert_null(load("main"));
+	faults = faults_taken();
+	expect_part_fault(faults, "main:2: ");
+	/* One fault, one line. */
+	assert_ptr_equal(strchr(faults, '\n'), faults + strlen(faults) - 1);
+}
+
+TEST(a_file_that_includes_itself_is_a_fault)
+{
+	write_text("main", "@include \"main\"\n");
+	assert_null(load("main"));
+	assert_string_not_equal(faults_taken(), "");
+}
+
 TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too)
 {
 	write_text("main", "@include \"part\"\n");
@@ -905,6 +939,9 @@ main(void)
 	    FOLDER_TEST(an_included_file_may_be_named_by_its_whole_path),
 	    FOLDER_TEST(faults_of_an_included_file_name_that_file_and_its_line),
 	    FOLDER_TEST(a_fault_of_syntax_in_an_included_file_names_that_file),
+	    FOLDER_TEST(a_folder_in_the_place_of_an_included_file_is_a_fault),
+	    FOLDER_TEST(an_included_file_that_is_missing_is_a_fault_of_the_line),
+	    FOLDER_TEST(a_file_that_includes_itself_is_a_fault),
 	    FOLDER_TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too),
 	    FOLDER_TEST(refused_memory_is_a_fault_like_any_other),
 	};

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "notify.h"
+#include "seam.h"
 
 #define NOW (1000 * CLOCK_SECOND)
 
@@ -118,6 +119,41 @@ TEST(the_states_have_the_text_of_sd_notify)
 	notify_stopping(&notify);
 	assert_string_equal(told(), "STOPPING=1");
 	assert_string_equal(told(), "");
+}
+
+TEST(a_path_that_is_none_is_refused_as_such)
+{
+	char path[109];
+
+	setenv("NOTIFY_SOCKET", "relative", 1);
+	assert_int_equal(notify_open(&notify, 100), -1);
+	assert_int_equal(errno, EINVAL);
+	/* The longest one that fits is only not there, and one byte more does not fit. */
+	memset(path, 'x', sizeof(path));
+	path[0] = '/';
+	path[107] = '\0';
+	setenv("NOTIFY_SOCKET", path, 1);
+	assert_int_equal(notify_open(&notify, 100), -1);
+	assert_int_equal(errno, ENOENT);
+	path[107] = 'x';
+	path[108] = '\0';
+	setenv("NOTIFY_SOCKET", path, 1);
+	assert_int_equal(notify_open(&notify, 100), -1);
+	assert_int_equal(errno, EINVAL);
+}
+
+TEST(without_a_descriptor_opening_is_an_error_and_nothing_is_left_open)
+{
+	int before, after;
+
+	close(before = dup(0));
+	seam_fail(SEAM_SOCKET, 0, 1, EMFILE);
+	assert_int_equal(notify_open(&notify, 100), -1);
+	assert_int_equal(errno, EMFILE);
+	seam_reset();
+	assert_int_equal(notify_open(&notify, 100), 0);
+	close(after = dup(0));
+	assert_int_equal(before, after);
 }
 
 TEST(a_manager_with_an_abstract_name_is_told)
@@ -246,6 +282,22 @@ TEST(a_manager_that_has_gone_is_not_told_again_and_again)
 	assert_int_equal(notify_pass(&notify, NOW + 5 * CLOCK_SECOND, 2, 2), CLOCK_NEVER);
 }
 
+TEST(a_manager_that_binds_its_socket_anew_is_found_again)
+{
+	char path[128];
+
+	strcpy(path, in_folder("notify"));
+	open_and_start();
+	close(manager);
+	unlink(path);
+	listen_at(path);
+	notify_reloading(&notify, 7);
+	assert_string_equal(told(), "RELOADING=1\nMONOTONIC_USEC=7");
+	notify_ready(&notify);
+	assert_string_equal(told(), "READY=1");
+	assert_string_equal(told(), "");
+}
+
 #define NOTIFY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -255,6 +307,8 @@ main(void)
 	    NOTIFY_TEST(without_a_manager_nothing_is_told),
 	    NOTIFY_TEST(a_manager_that_cannot_be_reached_is_an_error),
 	    NOTIFY_TEST(the_states_have_the_text_of_sd_notify),
+	    NOTIFY_TEST(a_path_that_is_none_is_refused_as_such),
+	    NOTIFY_TEST(without_a_descriptor_opening_is_an_error_and_nothing_is_left_open),
 	    NOTIFY_TEST(a_manager_with_an_abstract_name_is_told),
 	    NOTIFY_TEST(the_descriptor_lies_above_those_of_clients),
 	    NOTIFY_TEST(the_status_says_clients_and_lines),
@@ -264,6 +318,7 @@ main(void)
 	    NOTIFY_TEST(a_watchdog_of_somebody_else_is_not_fed),
 	    NOTIFY_TEST(a_manager_that_does_not_read_is_not_waited_for_and_hears_ready_later),
 	    NOTIFY_TEST(a_manager_that_has_gone_is_not_told_again_and_again),
+	    NOTIFY_TEST(a_manager_that_binds_its_socket_anew_is_found_again),
 	};
 
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

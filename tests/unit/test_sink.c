@@ -298,11 +298,48 @@ TEST(a_reader_that_has_gone_ends_the_sink)
 	close(ends[0]);
 	expect_end(EPIPE);
 	close(ends[1]);
+	make_pipe(ends);
+	sink_open(&sink, ends[1]);
+	close(ends[1]);
+	expect_end(EBADF);
+	close(ends[0]);
 	make_pair(ends);
 	sink_open(&sink, ends[1]);
 	close(ends[0]);
 	expect_end(EPIPE);
 	close(ends[1]);
+}
+
+TEST(a_sink_that_has_ended_can_be_opened_anew)
+{
+	int ends[2];
+
+	make_pipe(ends);
+	sink_open(&sink, ends[1]);
+	close(ends[0]);
+	expect_end(EPIPE);
+	close(ends[1]);
+	make_pipe(ends);
+	sink_open(&sink, ends[1]);
+	assert_int_equal(sink.error, 0);
+	sink_line(&sink, LOG_INFO, "again");
+	assert_true(sink_flush(&sink));
+	assert_string_equal(get_text(ends[0], NULL), "again\n");
+	sink_close(&sink);
+	close_both(ends);
+}
+
+TEST(opening_leaves_no_descriptor_behind)
+{
+	int ends[2], before, after;
+
+	make_pipe(ends);
+	close(before = dup(0));
+	sink_open(&sink, ends[1]);
+	close(after = dup(0));
+	assert_int_equal(before, after);
+	sink_close(&sink);
+	close_both(ends);
 }
 
 TEST(a_descriptor_that_is_not_open_ends_the_sink)
@@ -487,6 +524,8 @@ main(void)
 	    SINK_TEST(a_pipe_shared_with_others_stays_blocking_for_them),
 	    SINK_TEST(where_opening_anew_is_refused_the_shared_flag_is_given_back),
 	    SINK_TEST(a_reader_that_has_gone_ends_the_sink),
+	    SINK_TEST(a_sink_that_has_ended_can_be_opened_anew),
+	    SINK_TEST(opening_leaves_no_descriptor_behind),
 	    SINK_TEST(a_descriptor_that_is_not_open_ends_the_sink),
 	    SINK_TEST(a_full_disk_costs_lines_and_the_sink_goes_on_when_there_is_room),
 	    SINK_TEST(a_file_is_written_where_it_ends),

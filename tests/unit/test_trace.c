@@ -196,6 +196,12 @@ TEST(a_reader_that_has_gone_ends_the_trace_and_is_told_once)
 	}
 	assert_string_equal(
 	    caught(STDERR_FILENO), "standard output: Broken pipe; the trace ends\n");
+	/* A trace that is opened anew tells it anew. */
+	trace_open(true);
+	say_all();
+	trace_flush();
+	assert_string_equal(
+	    caught(STDERR_FILENO), "standard output: Broken pipe; the trace ends\n");
 	close(ends[1]);
 }
 
