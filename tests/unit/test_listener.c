@@ -100,17 +100,28 @@ port_of(const struct listener *listener)
 	return (uint16_t)atoi(strrchr(name(listener), ':') + 1);
 }
 
-/* A port that nobody listens on, for both families. */
+/*
+ * A port that nobody listens on, for both families. From below those that the kernel gives away by
+ * itself, so that it is still free when it is taken.
+ */
 static uint16_t
 free_port(void)
 {
-	struct config *config = LISTEN("[::]:0");
-	uint16_t port;
+	static uint16_t port;
+	bool open = false;
 
-	open_all(config);
-	port = port_of(nth(0));
-	listeners_close(&all);
-	config_free(config);
+	for (int tries = 0; tries < 100 && !open; tries++) {
+		struct config *config;
+		char text[16];
+
+		port = (uint16_t)(port == 0 ? 20000 + getpid() % 12000 : port + 1);
+		snprintf(text, sizeof(text), "[::]:%u", port);
+		config = LISTEN(text);
+		open = listeners_open(&all, config, error) == 0;
+		listeners_close(&all);
+		config_free(config);
+	}
+	assert_true(open);
 	return port;
 }
 

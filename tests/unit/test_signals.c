@@ -95,6 +95,16 @@ TEST(a_reload_is_asked_for_once_however_many_signals_came)
 	assert_true(signals_to_reload());
 }
 
+TEST(opening_forgets_what_came_before)
+{
+	raise(SIGTERM);
+	raise(SIGHUP);
+	signals_take();
+	assert_int_equal(signals_open(&waiting), 0);
+	assert_int_equal(signals_to_end(), 0);
+	assert_false(signals_to_reload());
+}
+
 TEST(a_broken_pipe_is_an_error_and_no_signal)
 {
 	int ends[2];
@@ -140,6 +150,7 @@ main(void)
 	    SIGNALS_TEST(a_signal_that_the_wait_did_not_tell_of_is_taken_afterwards),
 	    SIGNALS_TEST(each_signal_to_end_counts),
 	    SIGNALS_TEST(a_reload_is_asked_for_once_however_many_signals_came),
+	    SIGNALS_TEST(opening_forgets_what_came_before),
 	    SIGNALS_TEST(a_broken_pipe_is_an_error_and_no_signal),
 	    SIGNALS_TEST(signals_that_were_blocked_before_stay_blocked),
 	    SIGNALS_TEST(signals_that_the_caller_had_blocked_are_heard_all_the_same),
