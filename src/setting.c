@@ -308,25 +308,31 @@ struct include {
 	struct source *source;
 	const char *file;
 	int depth;
+	bool too_deep; /* libconfig refuses the file: no more is to be looked at */
 };
 
 /* libconfig ends the process where what is to be included is a folder. */
 static void
 check_include(void *context, int line, const char *name)
 {
-	const struct include *from = context;
+	struct include *from = context;
 	struct include in = {.source = from->source, .file = name, .depth = from->depth + 1};
 	struct source included = {.tell = ignore_fault}, where = *from->source;
 	char path[PATH_MAX], *text;
 	struct stat st;
 
+	if (from->too_deep)
+		return;
 	included.file = include_path(from->source, name, path);
 	where.file = from->file;
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		source_fault(&where, line, "@include \"%s\" names no file", name);
 		from->source->faults++;
-	} else if (in.depth < QUIRKS_DEPTH && (text = source_load(&included)) != NULL) {
+	} else if (in.depth >= QUIRKS_DEPTH) {
+		from->too_deep = true;
+	} else if ((text = source_load(&included)) != NULL) {
 		quirks_includes(text, check_include, &in);
+		from->too_deep = in.too_deep;
 		free(text);
 	}
 }
