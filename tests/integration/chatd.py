@@ -45,6 +45,9 @@ PATIENCE = float(os.environ.get("CHATD_PATIENCE", "30"))
 os.environ.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions="
                       + os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp"))
 
+# Added to the environment under strace, where LeakSanitizer cannot work.
+NO_LEAK_CHECK = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
 # What sanitizers and valgrind write when they found something.
 REPORT = re.compile(
     rb"(AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:"

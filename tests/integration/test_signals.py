@@ -90,18 +90,21 @@ def test_a_second_signal_cuts_the_end_short(start):
     assert d.stdout.count(r"^removing connection with sd [45] \n") == 2
 
 
-def test_during_the_end_nobody_is_accepted_and_nothing_is_read(start):
-    d = start(more='limits = { queue = "256K"; };')
+def test_during_the_end_nobody_is_accepted_and_nothing_is_read(start, tmp):
+    """Also not when what waits is less than the limit again."""
+    path = f"{tmp}/socket"  # which takes less at once than waits
+    d = start(listen=[path], more='limits = { queue = "2M"; };')
     speaker, reader, third = d.clients(3)
     fill(d, speaker)
     third.send(b"too late\n")  # not read, since the reader holds everybody back
     d.signal(signal.SIGTERM)
     wait_until(lambda: 3 not in d.fds())
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(FileNotFoundError):
         d.client(wait=False)
-    third.close()
+    before = received(d)
     assert b"too late" not in reader.read_to_end()
     assert d.wait() == 0
+    assert received(d) == before
     assert d.stdout.count("New incoming connection") == 3
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from chatd import TRACE_LINE, Client, Output, free_port, wait_until
+from chatd import SANITIZED, TRACE_LINE, Client, Output, free_port, wait_until
 
 DROPPED = r"(\d+) (trace )?lines"
 
@@ -128,6 +128,22 @@ def test_standard_output_stays_blocking_for_the_programs_it_is_shared_with(start
     d = start(stdout=writer)
     talk(d, 1)
     assert os.get_blocking(writer)
+    d.stop()
+    assert os.get_blocking(writer)
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers need /proc")
+def test_standard_output_that_had_to_be_shared_is_given_back_as_it_was(start):
+    """Without /proc it cannot be opened anew. O_NONBLOCK is then set, but not left behind."""
+    hide = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    if subprocess.run([*hide, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("cannot hide /proc here")
+    reader, writer = small_pipe()
+    d = start(stdout=writer, under=hide)
+    talk(d, 2000)
+    assert not os.get_blocking(writer)
     d.stop()
     assert os.get_blocking(writer)
     os.close(reader)

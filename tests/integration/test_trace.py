@@ -1,6 +1,5 @@
 """The trace on standard output: its exact text."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -8,7 +7,7 @@ import time
 
 import pytest
 
-from chatd import TRACE_LINE, free_port
+from chatd import NO_LEAK_CHECK, TRACE_LINE, free_port
 
 GOLDEN = """\
 Waiting on select()...
@@ -226,9 +225,8 @@ def can_strace():
 @pytest.mark.skipif(not can_strace(), reason="strace is missing or may not trace")
 def test_the_trace_of_a_pass_is_one_write_and_complete_before_select_waits(start, tmp):
     calls = f"{tmp}/calls"
-    options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"  # it cannot be traced
     d = start(under=["strace", "-D", "-e", "trace=write,select,pselect6", "-s", "10000", "-o", calls],
-              env={"ASAN_OPTIONS": options})
+              env=NO_LEAK_CHECK)
     clients = d.clients(20)
     for number, speaker in enumerate(clients):
         speaker.send(b"line %d\n" % number)
