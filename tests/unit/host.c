@@ -51,6 +51,7 @@ static pid_t child = -1;
 static int orders = -1, reports = -1; /* the test's ends */
 static struct report last;
 static int status = -1;
+static struct order at_start; /* what is to fail then */
 
 /* The child */
 
@@ -160,6 +161,7 @@ serve(const char *file)
 	now = 1000 * CLOCK_SECOND;
 	log_open();
 	if ((config = config_load(file, 0, log_fault)) != NULL) {
+		seam_fail(at_start.seam, at_start.skip, at_start.count, at_start.number);
 		trace_open(config->trace);
 		server_init(&server, config);
 		if (server_listen(&server, 0) == 0)
@@ -181,6 +183,7 @@ host_setup(void **state)
 	folder_make();
 	child = -1;
 	status = -1;
+	at_start = (struct order){0};
 	catch_start(STDERR_FILENO);
 	catch_start(STDOUT_FILENO);
 	return 0;
@@ -270,6 +273,12 @@ host_start(const char *settings)
 	orders = to_child[1];
 	reports = from_child[0];
 	await_report();
+}
+
+void
+host_fail_start(enum seam seam, unsigned long skip, unsigned long count, int error)
+{
+	at_start = (struct order){.seam = seam, .skip = skip, .count = count, .number = error};
 }
 
 int

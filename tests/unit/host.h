@@ -25,6 +25,9 @@ int host_teardown(void **state);
 void host_start(const char *settings);
 void host_settings(const char *settings);
 
+/* seam_fail in the child, for the next start, from when the settings are read. */
+void host_fail_start(enum seam seam, unsigned long skip, unsigned long count, int error);
+
 /* The wait ends with what is ready at this moment. Returns how many descriptors were. */
 int host_pass(void);
 /* The same, until nothing is. */

@@ -853,6 +853,18 @@ TEST(a_file_that_includes_itself_is_a_fault)
 	assert_string_not_equal(faults_taken(), "");
 }
 
+/* Ten to the tenth ways to the end: a walk through all of them would outlast any time-out. */
+TEST(a_file_that_includes_itself_many_times_is_refused_like_one_that_does_so_once)
+{
+	char text[256] = "";
+
+	for (int i = 0; i < 10; i++)
+		strcat(text, "@include \"main\"\n");
+	write_text("main", text);
+	assert_null(load("main"));
+	assert_string_not_equal(faults_taken(), "");
+}
+
 TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too)
 {
 	write_text("main", "@include \"part\"\n");
@@ -942,6 +954,8 @@ main(void)
 	    FOLDER_TEST(a_folder_in_the_place_of_an_included_file_is_a_fault),
 	    FOLDER_TEST(an_included_file_that_is_missing_is_a_fault_of_the_line),
 	    FOLDER_TEST(a_file_that_includes_itself_is_a_fault),
+	    FOLDER_TEST(
+		a_file_that_includes_itself_many_times_is_refused_like_one_that_does_so_once),
 	    FOLDER_TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too),
 	    FOLDER_TEST(refused_memory_is_a_fault_like_any_other),
 	};

@@ -260,6 +260,20 @@ TEST(a_limit_that_shrinks_below_a_held_piece_makes_it_too_long)
 	assert_null(got.msg.buf);
 }
 
+TEST(end_of_file_completes_a_piece_only_within_the_limit)
+{
+	struct reception got;
+
+	put_text(client, letters(20));
+	expect_read(CONN_DONE, "");
+	shutdown(client, SHUT_WR);
+	/* The limit has shrunk meanwhile. */
+	assert_int_equal(read_some(ROOM, 20, &got), CONN_TOO_LONG);
+	assert_null(got.msg.buf);
+	assert_int_equal(read_some(ROOM, 21, &got), CONN_CLOSED);
+	assert_int_equal(got.msg.len, 21);
+}
+
 TEST(nothing_to_read_is_no_failure_and_keeps_the_piece)
 {
 	static const int errors[] = {EAGAIN, EINTR, ENOBUFS, ENOMEM};
@@ -394,6 +408,7 @@ TEST(writing_goes_on_where_a_short_write_has_ended)
 		/* A short write has filled the socket, so it is not tried twice. */
 		assert_int_equal(seam_calls(SEAM_SEND), ++calls);
 	}
+	assert_int_equal(calls, 5);
 	strcat(got, get_text(client, NULL));
 	assert_string_equal(got, "one\ntwo\nthree\n");
 	assert_int_equal(arena.filling->refs, 0);
@@ -533,6 +548,7 @@ main(void)
 	    CONN_TEST(a_line_of_one_byte_more_is_too_long_whole_or_torn),
 	    CONN_TEST(the_lines_before_one_that_is_too_long_are_not_lost),
 	    CONN_TEST(a_limit_that_shrinks_below_a_held_piece_makes_it_too_long),
+	    CONN_TEST(end_of_file_completes_a_piece_only_within_the_limit),
 	    CONN_TEST(nothing_to_read_is_no_failure_and_keeps_the_piece),
 	    CONN_TEST(a_failed_recv_says_why),
 	    CONN_TEST(receiving_asks_for_no_memory_that_was_not_reserved),

@@ -11,6 +11,23 @@
 #include "door.h"
 #include "host.h"
 
+/* So that a crowd at the door does not keep those who are in waiting. */
+TEST(at_most_64_come_in_within_one_pass)
+{
+	int clients[70];
+
+	host_start_quiet("");
+	for (size_t i = 0; i < LENGTH(clients); i++)
+		clients[i] = host_connect();
+	host_pass();
+	assert_true(host_reads(HOST_FIRST + 63));
+	assert_false(host_reads(HOST_FIRST + 64));
+	host_pass();
+	assert_true(host_reads(HOST_FIRST + 69));
+	for (size_t i = 0; i < LENGTH(clients); i++)
+		close(clients[i]);
+}
+
 /* Who is not let in */
 
 TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not)
@@ -30,6 +47,11 @@ TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not)
 					  "removing connection with sd 6 \n"
 					  "Waiting on select()...\n"
 					  "MaxFd 5\n");
+	/* Nothing of it is left: the next one has the same number. */
+	c = host_connect();
+	host_pass();
+	host_expect_last(c, "chatd: too many clients, at most 2\n");
+	assert_non_null(strstr(host_trace(), "removing connection with sd 6 \n"));
 	/* A place that becomes free is given away. */
 	close(a);
 	host_settle();
@@ -177,6 +199,11 @@ without_descriptors(int error, const char *text)
 	assert_true(host_reads(HOST_MAIN));
 	host_settle();
 	host_expect_log("accept: works again\n");
+	/* The next time it is told anew. */
+	host_fail(SEAM_ACCEPT, 0, 1, error);
+	close(host_connect());
+	host_pass();
+	host_expect_log(want);
 	put_text(b, "here\n");
 	host_settle();
 	assert_true(host_reads(HOST_FIRST));
@@ -223,10 +250,15 @@ TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last)
 		assert_true(++passes < 100);
 	}
 	assert_int_equal(host_timeout(), CLOCK_SECOND);
+	host_expect_log("accept: Resource temporarily unavailable; new clients wait\n");
+	host_expire();
+	host_pass();
+	host_expect_log("");
 	host_fail(SEAM_ACCEPT, 0, 0, 0);
 	host_expire();
 	host_settle();
 	assert_true(host_reads(HOST_FIRST));
+	host_expect_log("accept: works again\n");
 	close(a);
 }
 
@@ -236,6 +268,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    DOOR_TEST(at_most_64_come_in_within_one_pass),
 	    DOOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
 	    DOOR_TEST(as_many_of_one_address_as_the_limit_come_in),
 	    DOOR_TEST(clients_of_unix_sockets_are_of_no_address),

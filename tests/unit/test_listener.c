@@ -301,6 +301,17 @@ TEST(without_ipv6_every_address_means_every_ipv4_address)
 	}
 }
 
+TEST(with_neither_family_every_address_is_an_error)
+{
+	struct config *config = LISTEN("[::]:0");
+
+	seam_fail(SEAM_SOCKET, 0, 2, EAFNOSUPPORT);
+	assert_int_equal(listeners_open(&all, config, error), -1);
+	assert_string_equal(error, "socket 0.0.0.0:0: Address family not supported by protocol");
+	assert_int_equal(count(), 0);
+	config_free(config);
+}
+
 TEST(without_ipv6_an_ipv6_address_is_an_error)
 {
 	struct config *config = LISTEN("[::1]:4242");
@@ -455,6 +466,32 @@ TEST(its_file_has_the_mode_and_the_owner_of_the_settings)
 	assert_int_equal(st.st_uid, getuid() == 0 ? 12345 : getuid());
 	assert_int_equal(st.st_gid, getuid() == 0 ? 54321 : getgid());
 	config_free(config);
+}
+
+TEST(an_owner_alone_leaves_the_group_and_a_group_alone_the_owner)
+{
+	static const char *const settings[] = {"", "owner = 12345;", "group = 54321;"};
+
+	if (getuid() != 0) {
+		note("not shown: only root gives files away\n");
+		return;
+	}
+	for (size_t i = 0; i < LENGTH(settings); i++) {
+		struct config *config;
+		char text[256];
+		struct stat st;
+
+		snprintf(text, sizeof(text), "listen = \"%s\"; unix = { %s };", in_folder("chat"),
+		    settings[i]);
+		config = config_of(text);
+		open_all(config);
+		assert_int_equal(stat(in_folder("chat"), &st), 0);
+		assert_int_equal(st.st_uid, i == 1 ? 12345 : 0);
+		assert_int_equal(st.st_gid, i == 2 ? 54321 : getgid());
+		assert_int_equal(st.st_mode & 07777, 0660);
+		listeners_close(&all);
+		config_free(config);
+	}
 }
 
 TEST(the_umask_is_as_before)
@@ -662,6 +699,38 @@ TEST(a_change_that_fails_leaves_modes_as_they_were)
 	open_all(before);
 	assert_int_equal(listeners_change(&all, before, after, error), -1);
 	assert_int_equal(mode_of(in_folder("chat")), 0600);
+	config_free(before);
+	config_free(after);
+}
+
+/* As a user who may change the first file but not the second one. */
+TEST(a_mode_that_cannot_be_set_refuses_the_change_and_sets_back_the_others)
+{
+	struct config *before, *after;
+	char text[512], want[LISTENER_ERROR];
+
+	if (getuid() != 0) {
+		note("not shown: needs another user\n");
+		return;
+	}
+	snprintf(text, sizeof(text), "listen = [ \"%s\", \"%s\" ]; unix = { mode = \"0600\"; };",
+	    in_folder("one"), in_folder("two"));
+	before = config_of(text);
+	snprintf(text, sizeof(text),
+	    "listen = [ \"%s\", \"%s\", \"127.0.0.1:0\" ]; unix = { mode = \"0666\"; };",
+	    in_folder("one"), in_folder("two"));
+	after = config_of(text);
+	open_all(before);
+	assert_int_equal(chmod(in_folder(""), 0755), 0);
+	assert_int_equal(chown(in_folder("one"), 65534, 65534), 0);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(listeners_change(&all, before, after, error), -1);
+	assert_int_equal(seteuid(0), 0);
+	snprintf(want, sizeof(want), "chmod %s: Operation not permitted", in_folder("two"));
+	assert_string_equal(error, want);
+	assert_int_equal(count(), 2);
+	assert_int_equal(mode_of(in_folder("one")), 0600);
+	assert_int_equal(mode_of(in_folder("two")), 0600);
 	config_free(before);
 	config_free(after);
 }
@@ -894,6 +963,9 @@ TEST(what_does_not_listen_for_streams_is_refused)
 	}
 	assert_int_equal(listeners_inherit(&all, 350, 1, error), -1);
 	assert_string_equal(error, "descriptor 350: not a listening stream socket");
+	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
+	assert_int_equal(listeners_inherit(&all, 350, 1, error), -1);
+	assert_string_equal(error, "descriptor 350: Cannot allocate memory");
 	close(pair[0]);
 	close(pair[1]);
 }
@@ -910,6 +982,7 @@ main(void)
 		every_address_takes_clients_of_both_families_and_ipv4_ones_by_their_ipv4_address),
 	    LISTENER_TEST(both_families_side_by_side_share_a_port),
 	    LISTENER_TEST(without_ipv6_every_address_means_every_ipv4_address),
+	    LISTENER_TEST(with_neither_family_every_address_is_an_error),
 	    LISTENER_TEST(without_ipv6_an_ipv6_address_is_an_error),
 	    LISTENER_TEST(clients_are_made_ready_for_chat),
 	    LISTENER_TEST(nobody_at_the_door_is_eagain),
@@ -920,6 +993,7 @@ main(void)
 	    LISTENER_TEST(refused_memory_leaves_none_open),
 	    LISTENER_TEST(a_unix_listener_takes_clients_that_go_by_process_and_user),
 	    LISTENER_TEST(its_file_has_the_mode_and_the_owner_of_the_settings),
+	    LISTENER_TEST(an_owner_alone_leaves_the_group_and_a_group_alone_the_owner),
 	    LISTENER_TEST(the_umask_is_as_before),
 	    LISTENER_TEST(its_file_goes_with_the_listener),
 	    LISTENER_TEST(a_file_that_has_taken_its_place_stays),
@@ -932,6 +1006,7 @@ main(void)
 	    LISTENER_TEST(the_same_endpoints_change_nothing),
 	    LISTENER_TEST(a_unix_socket_that_stays_gets_the_new_mode),
 	    LISTENER_TEST(a_change_that_fails_leaves_modes_as_they_were),
+	    LISTENER_TEST(a_mode_that_cannot_be_set_refuses_the_change_and_sets_back_the_others),
 	    LISTENER_TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode),
 	    LISTENER_TEST(overlapping_endpoints_follow_each_other_on_one_port),
 	    LISTENER_TEST(a_change_that_fails_leaves_everything_as_it_was),

@@ -176,6 +176,67 @@ TEST(random_talk_reaches_everybody_whole_and_in_one_order)
 	assert_int_equal(party.pool.lines, LINES);
 }
 
+/* A line of len bytes of one letter. */
+static const char *
+line_of(char letter, size_t len)
+{
+	static char text[70000];
+
+	memset(text, letter, len);
+	text[len - 1] = '\n';
+	text[len] = '\0';
+	return text;
+}
+
+/* Refused or not, the pass goes on in another buf, or with what is left of this one. */
+static void
+speak_more_than_a_buf(unsigned long refused)
+{
+	enum {
+		GUESTS = 8,
+		LEN = 60000
+	};
+	static char heard[GUESTS][GUESTS * 2 * LEN + 1];
+	struct guest *guests[GUESTS];
+
+	party_configure("limits = { line = \"64K\"; queue = \"16M\"; };");
+	for (int i = 0; i < GUESTS; i++) {
+		guests[i] = party_join(NULL);
+		heard[i][0] = '\0';
+	}
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < GUESTS; i++)
+			party_say(guests[i], line_of((char)('a' + i), LEN));
+		seam_reset();
+		if (refused > 0)
+			seam_fail(SEAM_MEMORY, refused - 1, 1, ENOMEM);
+		for (int pass = 0; pass < 10; pass++) {
+			party_pass();
+			party.now += POOL_REST;
+			for (int i = 0; i < GUESTS; i++)
+				strcat(heard[i], party_hears(guests[i], NULL));
+		}
+		seam_reset();
+		party_settle();
+	}
+	for (int i = 0; i < GUESTS; i++) {
+		const char *at = strcat(heard[i], party_hears(guests[i], NULL));
+
+		assert_int_equal(strlen(at), 2 * (GUESTS - 1) * LEN);
+		for (int k = 0; k < 2 * (GUESTS - 1); k++, at += LEN)
+			assert_memory_equal(at, line_of(at[0], LEN), LEN);
+	}
+}
+
+TEST(a_pass_larger_than_a_buf_reaches_everybody_whole)
+{
+	for (unsigned long refused = 0; refused < 12; refused++) {
+		party_teardown(NULL);
+		party_setup(NULL);
+		speak_more_than_a_buf(refused);
+	}
+}
+
 TEST(bytes_are_forwarded_unchanged_unless_they_are_to_be_sanitized)
 {
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
@@ -536,6 +597,17 @@ TEST(a_descriptor_beyond_1024_is_one_like_any_other)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+TEST(room_for_a_descriptor_is_room_for_each_one_up_to_it)
+{
+	for (int sd = 0; sd < 700; sd++) {
+		assert_int_equal(pool_reserve(&party.pool, sd), 0);
+		assert_true(party.pool.size > sd);
+		assert_true(party.pool.members.words * NFDBITS > (size_t)sd);
+		assert_true(party.pool.writers.words * NFDBITS > (size_t)sd);
+		assert_null(party.pool.conns[sd]);
+	}
+}
+
 TEST(refused_room_for_a_descriptor_leaves_the_pool_as_it_was)
 {
 	static const int numbers[] = {5000, 20000, 80000};
@@ -709,6 +781,7 @@ main(void)
 	    POOL_TEST(one_recv_of_one_guest_is_made_in_a_pass),
 	    POOL_TEST(a_pass_of_many_speakers_leaves_in_one_send_for_each_guest),
 	    POOL_TEST(random_talk_reaches_everybody_whole_and_in_one_order),
+	    POOL_TEST(a_pass_larger_than_a_buf_reaches_everybody_whole),
 	    POOL_TEST(bytes_are_forwarded_unchanged_unless_they_are_to_be_sanitized),
 	    POOL_TEST(the_trace_tells_each_read_in_ascending_order),
 	    POOL_TEST(the_trace_tells_an_end_and_the_removal),
@@ -730,6 +803,7 @@ main(void)
 	    POOL_TEST(guests_are_counted_by_their_address),
 	    POOL_TEST(readers_share_what_one_pass_may_bring),
 	    POOL_TEST(a_descriptor_beyond_1024_is_one_like_any_other),
+	    POOL_TEST(room_for_a_descriptor_is_room_for_each_one_up_to_it),
 	    POOL_TEST(refused_room_for_a_descriptor_leaves_the_pool_as_it_was),
 	    POOL_TEST(a_guest_for_whom_memory_is_refused_is_not_taken_in),
 	    POOL_TEST(steady_talk_asks_for_no_memory),

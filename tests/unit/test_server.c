@@ -554,6 +554,25 @@ TEST(a_start_that_fails_says_why_and_has_status_1)
 	assert_int_equal(access(in_folder("one"), F_OK), -1);
 }
 
+/* Each allocation in turn, until none is left to refuse. */
+TEST(memory_that_is_refused_at_the_start_ends_it_with_a_message_and_status_1)
+{
+	unsigned long refused = 0;
+
+	for (;; refused++) {
+		host_fail_start(SEAM_MEMORY, refused, 1, ENOMEM);
+		host_start("");
+		if (host_status() < 0)
+			break;
+		assert_int_equal(host_status(), 1);
+		assert_non_null(strstr(host_log(), "Cannot allocate memory\n"));
+		assert_int_equal(access(in_folder("chat"), F_OK), -1);
+		host_teardown(NULL);
+		host_setup(NULL);
+	}
+	assert_true(refused >= 5);
+}
+
 TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -652,6 +671,7 @@ main(void)
 	    SERVER_TEST(the_log_tells_who_comes_and_goes),
 	    SERVER_TEST(the_start_tells_each_listener_once_it_listens),
 	    SERVER_TEST(a_start_that_fails_says_why_and_has_status_1),
+	    SERVER_TEST(memory_that_is_refused_at_the_start_ends_it_with_a_message_and_status_1),
 	    SERVER_TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end),
 	    SERVER_TEST(the_limit_of_open_files_is_raised_to_fit_the_clients),
 	};
