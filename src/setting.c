@@ -113,14 +113,17 @@ ignore_fault(const char *text)
 	(void)text;
 }
 
-/* The path of an included file: relative to the folder of the file that is read. */
+/* The path of an included file: relative to the folder of the file that is read, as libconfig has
+ * it. */
 static const char *
 include_path(const struct source *source, const char *name, char path[PATH_MAX])
 {
 	const char *slash = strrchr(source->file, '/');
 
-	if (name[0] == '/' || slash == NULL || quirks_absolute(source->text))
+	if (name[0] == '/' || quirks_absolute(source->text))
 		strlcpy(path, name, PATH_MAX);
+	else if (slash == NULL)
+		snprintf(path, PATH_MAX, "./%s", name);
 	else
 		snprintf(
 		    path, PATH_MAX, "%.*s%s", (int)(slash + 1 - source->file), source->file, name);
