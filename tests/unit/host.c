@@ -148,8 +148,9 @@ obey(int count, fd_set *readable, fd_set *writable, const struct timespec *timeo
 	}
 }
 
+/* With a file, the settings are read from there, else they are text. */
 static int
-serve(const char *file)
+serve(const char *file, const char *text)
 {
 	struct config *config;
 	struct server server;
@@ -160,7 +161,9 @@ serve(const char *file)
 	seam_set_clock(standing_clock);
 	now = 1000 * CLOCK_SECOND;
 	log_open();
-	if ((config = config_load(file, 0, log_fault)) != NULL) {
+	config =
+	    file != NULL ? config_load(file, 0, log_fault) : config_parse(text, NULL, 0, log_fault);
+	if (config != NULL) {
 		seam_fail(at_start.seam, at_start.skip, at_start.count, at_start.number);
 		trace_open(config->trace);
 		server_init(&server, config);
@@ -180,6 +183,7 @@ host_setup(void **state)
 {
 	(void)state;
 	unsetenv("JOURNAL_STREAM");
+	unsetenv("NOTIFY_SOCKET");
 	folder_make();
 	child = -1;
 	status = -1;
@@ -240,23 +244,31 @@ host_teardown(void **state)
 	return status <= 1 ? 0 : -1;
 }
 
-void
-host_settings(const char *settings)
+/* The settings with a place to listen at. Good until the next call. */
+static const char *
+complete(const char *settings)
 {
-	char text[4096] = "";
+	static char text[4096];
 
+	text[0] = '\0';
 	if (strstr(settings, "listen") == NULL)
 		snprintf(text, sizeof(text), "listen = \"%s\"; ", in_folder("chat"));
-	strcat(text, settings);
-	file_write(in_folder("chatd.conf"), text, strlen(text));
+	return strcat(text, settings);
 }
 
 void
-host_start(const char *settings)
+host_settings(const char *settings)
+{
+	const char *text = complete(settings);
+
+	file_write(in_folder("chatd.conf"), text, strlen(text));
+}
+
+static void
+start(const char *file, const char *text)
 {
 	int to_child[2], from_child[2];
 
-	host_settings(settings);
 	assert_int_equal(pipe(to_child), 0);
 	assert_int_equal(pipe(from_child), 0);
 	child = fork();
@@ -266,13 +278,26 @@ host_start(const char *settings)
 		dup2(from_child[1], CONTROL + 1);
 		/* From 100 on are those of the caught streams. */
 		close_range(STDERR_FILENO + 1, 99, 0);
-		exit(serve(in_folder("chatd.conf")));
+		exit(serve(file, text));
 	}
 	close(to_child[0]);
 	close(from_child[1]);
 	orders = to_child[1];
 	reports = from_child[0];
 	await_report();
+}
+
+void
+host_start(const char *settings)
+{
+	host_settings(settings);
+	start(in_folder("chatd.conf"), NULL);
+}
+
+void
+host_start_without_file(const char *settings)
+{
+	start(NULL, complete(settings));
 }
 
 void

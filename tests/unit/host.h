@@ -23,6 +23,8 @@ int host_teardown(void **state);
  * when the server has ended.
  */
 void host_start(const char *settings);
+/* The same as from a command line that names no file. */
+void host_start_without_file(const char *settings);
 void host_settings(const char *settings);
 
 /* seam_fail in the child, for the next start, from when the settings are read. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -475,6 +476,19 @@ TEST(a_listener_that_cannot_be_opened_refuses_the_reload)
 	close(b);
 }
 
+TEST(without_a_file_there_is_nothing_to_reload)
+{
+	int a;
+
+	host_start_without_file("limits = { clients = 1; };");
+	a = host_enter();
+	host_log();
+	host_interrupt(SIGHUP);
+	host_expect_log("nothing to reload: chatd was started without a file\n");
+	host_expect_last(host_enter(), "chatd: too many clients, at most 1\n");
+	close(a);
+}
+
 TEST(refused_memory_refuses_a_reload_and_the_old_settings_stay)
 {
 	int a, b;
@@ -504,6 +518,64 @@ TEST(refused_memory_refuses_a_reload_and_the_old_settings_stay)
 	}
 	close(a);
 	close(b);
+}
+
+/* Standard output that does not take the trace */
+
+TEST(a_blocked_standard_output_is_waited_for_until_it_has_taken_the_trace)
+{
+	static const char first[] = "New incoming connection on sd 4\nWaiting on select()...\n";
+	int ends[2], a;
+
+	assert_int_equal(pipe(ends), 0);
+	set_nonblocking(ends[0]);
+	set_nonblocking(ends[1]);
+	dup2(ends[1], STDOUT_FILENO);
+	host_start("");
+	assert_false(host_writes(STDOUT_FILENO));
+	stuff(ends[1]);
+	a = host_connect();
+	host_pass();
+	assert_true(host_writes(STDOUT_FILENO));
+	assert_false(host_writes(STDERR_FILENO));
+	/* The chat goes on meanwhile. */
+	put_text(a, "hello\n");
+	host_settle();
+	assert_int_equal(host_timeout(), -1);
+	get_text(ends[0], NULL);
+	host_pass();
+	assert_false(host_writes(STDOUT_FILENO));
+	assert_memory_equal(get_text(ends[0], NULL), first, strlen(first));
+	close(a);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+TEST(a_stream_that_refuses_though_select_calls_it_writable_gets_a_rest)
+{
+	int pair[2], passes;
+
+	make_pair(pair);
+	dup2(pair[1], STDOUT_FILENO);
+	host_start("");
+	for (int round = 0; round < 2; round++) {
+		host_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
+		host_pass();
+		for (passes = 0; host_writes(STDOUT_FILENO); passes++) {
+			assert_true(host_pass() > 0);
+			assert_true(passes < 100);
+		}
+		assert_int_equal(host_timeout(), POOL_REST);
+		/* It is tried again, and when it works all is as before. */
+		host_expire();
+		assert_int_equal(host_timeout(), POOL_REST);
+		host_fail(SEAM_SEND, 0, 0, 0);
+		host_expire();
+		assert_int_equal(host_timeout(), -1);
+		assert_memory_equal(get_text(pair[0], NULL), "Waiting on select()...\n", 23);
+	}
+	close(pair[0]);
+	close(pair[1]);
 }
 
 /* The log and the start */
@@ -571,43 +643,57 @@ TEST(memory_that_is_refused_at_the_start_ends_it_with_a_message_and_status_1)
 		host_setup(NULL);
 	}
 	assert_true(refused >= 5);
+	/* It runs because nothing was refused. */
+	assert_null(strstr(host_log(), "memory"));
+}
+
+/* A service manager, for the next start. */
+static int
+make_manager(void)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	strcpy(sun.sun_path, in_folder("notify"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	setenv("NOTIFY_SOCKET", sun.sun_path, 1);
+	return fd;
+}
+
+/* The next message that it was sent; "" is none. */
+static void
+expect_told(int manager, const char *want)
+{
+	char text[128];
+	ssize_t n = recv(manager, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	assert_string_equal(text, want);
 }
 
 TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), a;
-	char text[64] = "";
+	int manager = make_manager(), a;
 
-	strcpy(sun.sun_path, in_folder("notify"));
-	assert_int_equal(bind(manager, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	setenv("NOTIFY_SOCKET", sun.sun_path, 1);
 	host_start_quiet("");
-	unsetenv("NOTIFY_SOCKET");
-#define EXPECT_TOLD(want)                                                  \
-	do {                                                               \
-		memset(text, 0, sizeof(text));                             \
-		assert_true(recv(manager, text, sizeof(text) - 1, 0) > 0); \
-		assert_string_equal(text, want);                           \
-	} while (0)
-	EXPECT_TOLD("READY=1");
-	EXPECT_TOLD("STATUS=0 clients, 0 lines");
+	expect_told(manager, "READY=1");
+	expect_told(manager, "STATUS=0 clients, 0 lines");
 	a = host_enter();
-	assert_int_equal(recv(manager, text, sizeof(text), 0), -1);
+	expect_told(manager, "");
 	assert_int_equal(host_timeout(), CLOCK_SECOND);
 	host_expire();
-	EXPECT_TOLD("STATUS=1 client, 0 lines");
+	expect_told(manager, "STATUS=1 client, 0 lines");
 	assert_int_equal(host_timeout(), -1);
 	host_interrupt(SIGHUP);
-	EXPECT_TOLD("RELOADING=1\nMONOTONIC_USEC=1001000000");
-	EXPECT_TOLD("READY=1");
+	expect_told(manager, "RELOADING=1\nMONOTONIC_USEC=1001000000");
+	expect_told(manager, "READY=1");
 	host_settings("nonsense = 1;");
 	host_interrupt(SIGHUP);
-	EXPECT_TOLD("RELOADING=1\nMONOTONIC_USEC=1001000000");
-	EXPECT_TOLD("READY=1");
+	expect_told(manager, "RELOADING=1\nMONOTONIC_USEC=1001000000");
+	expect_told(manager, "READY=1");
 	host_interrupt(SIGTERM);
-	EXPECT_TOLD("STOPPING=1");
-	assert_int_equal(recv(manager, text, sizeof(text), 0), -1);
+	expect_told(manager, "STOPPING=1");
+	expect_told(manager, "");
 	close(manager);
 	close(a);
 }
@@ -615,7 +701,7 @@ TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end)
 TEST(the_limit_of_open_files_is_raised_to_fit_the_clients)
 {
 	struct rlimit before, low;
-	int clients[60];
+	int clients[60], manager;
 
 	getrlimit(RLIMIT_NOFILE, &before);
 	low = before;
@@ -625,16 +711,45 @@ TEST(the_limit_of_open_files_is_raised_to_fit_the_clients)
 		note("not shown: this machine allows too few open files\n");
 		return;
 	}
+	manager = make_manager();
 	setrlimit(RLIMIT_NOFILE, &low);
 	host_start("limits = { clients = 2000; };");
 	setrlimit(RLIMIT_NOFILE, &before);
 	assert_int_equal(host_status(), -1);
 	assert_null(strstr(host_log(), "limits.clients"));
+	/* The manager's descriptor is the highest of all, and there is one. */
+	expect_told(manager, "READY=1");
 	for (size_t i = 0; i < LENGTH(clients); i++)
 		clients[i] = host_enter();
 	assert_true(host_reads(HOST_FIRST + (int)LENGTH(clients) - 1));
 	for (size_t i = 0; i < LENGTH(clients); i++)
 		close(clients[i]);
+	close(manager);
+}
+
+TEST(where_it_cannot_be_raised_enough_the_log_says_how_many_clients_that_allows)
+{
+	struct rlimit before, low = {.rlim_cur = 520, .rlim_max = 600};
+	char want[256];
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	if (getuid() != 0 || before.rlim_max < 600) {
+		note("not shown: only root can raise a limit again\n");
+		return;
+	}
+	assert_int_equal(chmod(in_folder(""), 0777), 0);
+	setrlimit(RLIMIT_NOFILE, &low);
+	assert_int_equal(seteuid(65534), 0);
+	host_start("limits = { clients = 2000; };");
+	assert_int_equal(seteuid(0), 0);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(host_status(), -1);
+	/* 600, less three standard ones, the listener, and a few more. */
+	snprintf(want, sizeof(want),
+	    "limits.clients is 2000, but 600 open files allow about 591 clients\n"
+	    "listening on %s\n",
+	    in_folder("chat"));
+	assert_string_equal(host_log(), want);
 }
 
 #define SERVER_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
@@ -667,13 +782,17 @@ main(void)
 	    SERVER_TEST(a_refused_reload_changes_nothing),
 	    SERVER_TEST(a_reload_opens_and_closes_listeners),
 	    SERVER_TEST(a_listener_that_cannot_be_opened_refuses_the_reload),
+	    SERVER_TEST(without_a_file_there_is_nothing_to_reload),
 	    SERVER_TEST(refused_memory_refuses_a_reload_and_the_old_settings_stay),
+	    SERVER_TEST(a_blocked_standard_output_is_waited_for_until_it_has_taken_the_trace),
+	    SERVER_TEST(a_stream_that_refuses_though_select_calls_it_writable_gets_a_rest),
 	    SERVER_TEST(the_log_tells_who_comes_and_goes),
 	    SERVER_TEST(the_start_tells_each_listener_once_it_listens),
 	    SERVER_TEST(a_start_that_fails_says_why_and_has_status_1),
 	    SERVER_TEST(memory_that_is_refused_at_the_start_ends_it_with_a_message_and_status_1),
 	    SERVER_TEST(the_manager_hears_of_the_start_of_reloads_and_of_the_end),
 	    SERVER_TEST(the_limit_of_open_files_is_raised_to_fit_the_clients),
+	    SERVER_TEST(where_it_cannot_be_raised_enough_the_log_says_how_many_clients_that_allows),
 	};
 
 	/* A server that has ended must not end the test. */
