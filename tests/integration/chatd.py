@@ -475,6 +475,19 @@ def exchange(sends, wants, within=PATIENCE * 2):
     return {client: client.take(number) for client, number in wants.items()}
 
 
+def push(client, data, quiet=0.5):
+    """Send until nothing more is taken for `quiet` seconds. Returns how many bytes were taken."""
+    client.socket.settimeout(quiet)
+    sent, view = 0, memoryview(data)
+    try:
+        while sent < len(data):
+            sent += client.socket.send(view[sent:sent + 65536])
+    except TimeoutError:
+        pass
+    client.socket.settimeout(PATIENCE)
+    return sent
+
+
 def talk(*clients):
     """Each says a line that all others must hear next."""
     for speaker in clients:

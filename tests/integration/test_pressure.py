@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chatd import SANITIZED, exchange, talk
+from chatd import SANITIZED, exchange, push, talk
 
 QUEUE = 64 * 1024
 # More than the kernel keeps for a reader, on TCP (megabytes) and on a unix socket.
@@ -61,19 +61,6 @@ class Slowly(threading.Thread):
         assert not self.is_alive(), f"{len(self.heard)} of {self.length} bytes came"
         assert self.error is None, self.error
         return bytes(self.heard)
-
-
-def push(client, data, quiet=0.5):
-    """Send until nothing more is taken for `quiet` seconds; returns how much was taken."""
-    client.socket.settimeout(quiet)
-    sent, view = 0, memoryview(data)
-    try:
-        while sent < len(data):
-            sent += client.socket.send(view[sent:sent + 65536])
-    except TimeoutError:
-        pass
-    client.socket.settimeout(30)
-    return sent
 
 
 @pytest.fixture(params=["tcp", "unix"])
@@ -145,6 +132,19 @@ def test_a_stalled_reader_below_the_limit_is_left_alone(start, tmp):
     sender.send(data)
     time.sleep(2.5)
     stalled.expect(data)
+
+
+def test_a_reader_that_takes_a_part_of_what_waits_does_not_stop_the_chat(start, place):
+    listen, size = place
+    d = start(listen=[listen], trace=False, more="limits = { queue = 100000000; };")
+    a, b = d.clients(2)
+    sleepy = d.client()
+    data = speech(b"s", size)
+    exchange({a: data}, {b: len(data)})
+    sleepy.read(size // 4)  # chatd may write now, but not all that waits
+    for _ in range(10):
+        talk(a, b)
+    sleepy.expect(data[size // 4:] + b"hello\n" * 20)
 
 
 def test_a_reader_that_takes_a_little_now_and_then_is_not_removed(start):
