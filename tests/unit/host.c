@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,7 +53,8 @@ static pid_t child = -1;
 static int orders = -1, reports = -1; /* the test's ends */
 static struct report last;
 static int status = -1;
-static struct order at_start; /* what is to fail then */
+static struct order at_start;        /* what is to fail then */
+static struct rlimit files_at_start; /* 0: as the test has it */
 
 /* The child */
 
@@ -148,6 +151,18 @@ obey(int count, fd_set *readable, fd_set *writable, const struct timespec *timeo
 	}
 }
 
+static void
+limit_files(void)
+{
+	if (files_at_start.rlim_max == 0)
+		return;
+	if (setrlimit(RLIMIT_NOFILE, &files_at_start) < 0)
+		_exit(HOST_TOO_FEW_FILES);
+	/* Whom a hard limit binds. */
+	if (geteuid() == 0 && seteuid(65534) < 0)
+		_exit(95);
+}
+
 /* With a file, the settings are read from there, else they are text. */
 static int
 serve(const char *file, const char *text)
@@ -188,6 +203,7 @@ host_setup(void **state)
 	child = -1;
 	status = -1;
 	at_start = (struct order){0};
+	files_at_start = (struct rlimit){0};
 	catch_start(STDERR_FILENO);
 	catch_start(STDOUT_FILENO);
 	return 0;
@@ -241,7 +257,7 @@ host_teardown(void **state)
 	catch_end(STDERR_FILENO);
 	folder_remove();
 	/* 0: an end in order; 1: one that the test asked for. */
-	return status <= 1 ? 0 : -1;
+	return status <= 1 || status == HOST_TOO_FEW_FILES ? 0 : -1;
 }
 
 /* The settings with a place to listen at. Good until the next call. */
@@ -278,6 +294,7 @@ start(const char *file, const char *text)
 		dup2(from_child[1], CONTROL + 1);
 		/* From 100 on are those of the caught streams. */
 		close_range(STDERR_FILENO + 1, 99, 0);
+		limit_files();
 		exit(serve(file, text));
 	}
 	close(to_child[0]);
@@ -304,6 +321,14 @@ void
 host_fail_start(enum seam seam, unsigned long skip, unsigned long count, int error)
 {
 	at_start = (struct order){.seam = seam, .skip = skip, .count = count, .number = error};
+}
+
+void
+host_limit_files(unsigned long soft, unsigned long hard)
+{
+	files_at_start = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
+	/* The child may be nobody then, and wants to bind its socket all the same. */
+	assert_int_equal(chmod(in_folder(""), 0777), 0);
 }
 
 int
@@ -369,6 +394,22 @@ bool
 host_writes(int fd)
 {
 	return last.writes[fd];
+}
+
+unsigned long
+host_files(void)
+{
+	char path[64], line[128];
+	unsigned long limit = 0;
+	FILE *limits;
+
+	snprintf(path, sizeof(path), "/proc/%d/limits", (int)child);
+	assert_non_null(limits = fopen(path, "r"));
+	while (fgets(line, sizeof(line), limits) != NULL)
+		if (sscanf(line, "Max open files %lu", &limit) == 1)
+			break;
+	fclose(limits);
+	return limit;
 }
 
 int

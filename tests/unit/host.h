@@ -30,6 +30,13 @@ void host_settings(const char *settings);
 /* seam_fail in the child, for the next start, from when the settings are read. */
 void host_fail_start(enum seam seam, unsigned long skip, unsigned long count, int error);
 
+/*
+ * Limits of open files for the next start, which it cannot raise beyond hard. Where the machine
+ * allows less, the exit status is HOST_TOO_FEW_FILES.
+ */
+#define HOST_TOO_FEW_FILES 96
+void host_limit_files(unsigned long soft, unsigned long hard);
+
 /* The wait ends with what is ready at this moment. Returns how many descriptors were. */
 int host_pass(void);
 /* The same, until nothing is. */
@@ -50,7 +57,10 @@ int64_t host_timeout(void);
 bool host_reads(int fd);
 bool host_writes(int fd);
 
-/* The exit status, or -1 while it runs. */
+/* How many open files the child may have. */
+unsigned long host_files(void);
+
+/* The exit status, or -1 while it runs. 95 to 99 are troubles of this file, not of the server. */
 int host_status(void);
 
 /* Moves the clock. */

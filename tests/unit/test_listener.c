@@ -304,9 +304,11 @@ TEST(without_ipv6_every_address_means_every_ipv4_address)
 TEST(with_neither_family_every_address_is_an_error)
 {
 	struct config *config = LISTEN("[::]:0");
+	int before = open_descriptors();
 
 	seam_fail(SEAM_SOCKET, 0, 2, EAFNOSUPPORT);
 	assert_int_equal(listeners_open(&all, config, error), -1);
+	assert_int_equal(open_descriptors(), before);
 	assert_string_equal(error, "socket 0.0.0.0:0: Address family not supported by protocol");
 	assert_int_equal(count(), 0);
 	config_free(config);
@@ -405,14 +407,11 @@ TEST(an_address_of_another_machine_is_an_error_that_names_it)
 TEST(when_one_endpoint_fails_none_is_left_open)
 {
 	struct config *config = LISTEN("127.0.0.1:0", "/chat", "192.0.2.77:4242");
-	int before = dup(0), after;
+	int before = open_descriptors();
 
-	close(before);
 	assert_int_equal(listeners_open(&all, config, error), -1);
 	assert_int_equal(count(), 0);
-	after = dup(0);
-	assert_int_equal(before, after);
-	close(after);
+	assert_int_equal(open_descriptors(), before);
 	assert_int_equal(access(in_folder("chat"), F_OK), -1);
 	config_free(config);
 }
@@ -834,6 +833,7 @@ TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again)
 TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
 {
 	struct config *before, *after;
+	char want[LISTENER_ERROR];
 	uint16_t port;
 
 	if (!has_ipv6())
@@ -842,14 +842,22 @@ TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
 	before = LISTEN(at_port("[::]", port));
 	after = LISTEN(at_port("127.0.0.1", port), "192.0.2.77:4242");
 	open_all(before);
+	nth(0)->told = true;
 	/* Sockets for both new endpoints, the first one twice, and then the old one again. */
 	seam_fail(SEAM_SOCKET, 3, 1, EMFILE);
 	assert_int_equal(listeners_change(&all, before, after, error), -1);
+	/* Both are told. */
+	snprintf(want, sizeof(want),
+	    "bind 192.0.2.77:4242: Cannot assign requested address; socket [::]:%u: Too many open "
+	    "files",
+	    port);
+	assert_string_equal(error, want);
 	assert_int_equal(count(), 1);
 	assert_int_equal(nth(0)->fd, -1);
 	assert_false(can_reach(at_port("127.0.0.1", port)));
 	change(before, before);
 	assert_true(nth(0)->fd >= 0);
+	assert_false(nth(0)->told);
 	assert_true(can_reach(at_port("127.0.0.1", port)));
 	config_free(before);
 	config_free(after);

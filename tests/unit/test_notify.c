@@ -144,16 +144,16 @@ TEST(a_path_that_is_none_is_refused_as_such)
 
 TEST(without_a_descriptor_opening_is_an_error_and_nothing_is_left_open)
 {
-	int before, after;
+	int before = open_descriptors();
 
-	close(before = dup(0));
 	seam_fail(SEAM_SOCKET, 0, 1, EMFILE);
 	assert_int_equal(notify_open(&notify, 100), -1);
 	assert_int_equal(errno, EMFILE);
-	seam_reset();
+	assert_int_equal(open_descriptors(), before);
 	assert_int_equal(notify_open(&notify, 100), 0);
-	close(after = dup(0));
-	assert_int_equal(before, after);
+	assert_int_equal(open_descriptors(), before + 1);
+	notify_close(&notify);
+	assert_int_equal(open_descriptors(), before);
 }
 
 TEST(a_manager_with_an_abstract_name_is_told)

@@ -461,6 +461,22 @@ TEST(a_dismissed_guest_gets_what_waits_for_it_before_the_reason)
 	expect_last(a, "for a\nchatd: line too long, at most 10 bytes\n");
 }
 
+TEST(a_dismissed_guest_hears_what_was_said_before_in_its_pass)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
+
+	party_configure("limits = { line = 10; };");
+	party_say(a, "from a\n");
+	party_say(b, "from b\n");
+	party_say(b, letters(10));
+	party_say(c, "from c\n");
+	party_pass();
+	expect_last(b, "from a\nchatd: line too long, at most 10 bytes\n");
+	party_settle();
+	expect_hears(a, "from b\nfrom c\n");
+	expect_hears(c, "from a\nfrom b\n");
+}
+
 TEST(a_dismissal_for_which_memory_is_refused_is_one_without_words)
 {
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
@@ -652,11 +668,13 @@ TEST(steady_talk_asks_for_no_memory)
 		if (round == 10)
 			seam_reset();
 		for (size_t i = 0; i < LENGTH(guests); i++)
-			party_say(guests[i], "a line like any other\r\n");
+			party_say(guests[i], line_of('x', 1000));
 		party_pass();
 		party_settle();
 		for (size_t i = 0; i < LENGTH(guests); i++)
 			party_hears(guests[i], NULL);
+		/* Nobody holds what everybody has heard. */
+		assert_int_equal(party.pool.arena.filling->refs, 0);
 	}
 	assert_int_equal(seam_calls(SEAM_MEMORY), 0);
 }
@@ -796,6 +814,7 @@ main(void)
 	    POOL_TEST(the_end_of_the_pool_removes_everybody_in_ascending_order),
 	    POOL_TEST(a_line_of_the_full_length_is_heard_and_one_byte_more_removes_the_speaker),
 	    POOL_TEST(a_dismissed_guest_gets_what_waits_for_it_before_the_reason),
+	    POOL_TEST(a_dismissed_guest_hears_what_was_said_before_in_its_pass),
 	    POOL_TEST(a_dismissal_for_which_memory_is_refused_is_one_without_words),
 	    POOL_TEST(a_lowered_line_limit_removes_whoever_is_past_it_with_the_next_bytes),
 	    POOL_TEST(a_raised_line_limit_counts_for_a_line_that_has_begun),

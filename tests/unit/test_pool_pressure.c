@@ -146,6 +146,27 @@ TEST(a_slow_reader_that_fails_holds_nobody_any_more)
 	assert_true(reading());
 }
 
+TEST(one_that_has_gone_holds_nobody_before_it_is_read_to_its_end)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
+
+	party_configure("limits = { queue = 2000; };");
+	speak(a, 10);
+	party_say(b, "last words\n");
+	party_leave(b);
+	party_write(b);
+	party_write(c);
+	assert_true(party_has(b));
+	for (int i = 0; i < 10; i++) {
+		speak(a, 1000);
+		party_write(c);
+		assert_true(reading());
+	}
+	assert_int_equal(strlen(party_hears(c, NULL)), 10 + 10 * 1000);
+	party_settle();
+	assert_string_equal(party_hears(c, NULL), "last words\n");
+}
+
 TEST(what_a_guest_says_itself_does_not_wait_for_it)
 {
 	struct guest *a = party_join(NULL);
@@ -237,7 +258,10 @@ TEST(a_raised_limit_resumes_at_once)
 	party_configure("limits = { queue = 2000; };");
 	speak(a, 2001);
 	assert_false(reading());
-	party_configure("limits = { queue = 5000; };");
+	/* Not far enough, and just far enough. */
+	party_configure("limits = { queue = 2000; stall = 5; };");
+	assert_false(reading());
+	party_configure("limits = { queue = 2001; };");
 	assert_true(reading());
 }
 
@@ -323,6 +347,7 @@ main(void)
 	    POOL_TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half),
 	    POOL_TEST(a_slow_reader_that_goes_holds_nobody_any_more),
 	    POOL_TEST(a_slow_reader_that_fails_holds_nobody_any_more),
+	    POOL_TEST(one_that_has_gone_holds_nobody_before_it_is_read_to_its_end),
 	    POOL_TEST(what_a_guest_says_itself_does_not_wait_for_it),
 	    POOL_TEST(a_flood_of_many_senders_stays_within_twice_the_limit),
 	    POOL_TEST(nothing_is_lost_on_a_slow_reader),

@@ -172,6 +172,19 @@ is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
+int
+open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
+
 /* Files */
 
 static char folder[64];

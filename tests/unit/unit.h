@@ -61,6 +61,8 @@ const char *get_text(int fd, bool *closed);
  * took. */
 size_t stuff(int fd);
 bool is_open(int fd);
+/* How many descriptors are open: the same again where nothing was left behind. */
+int open_descriptors(void);
 
 /* A folder of its own under /tmp, removed with all that is in it by folder_remove. */
 const char *folder_make(void);
