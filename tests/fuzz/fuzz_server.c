@@ -116,18 +116,19 @@ take_fault(struct fault *fault, const int *errors, unsigned count)
 	fault->times = take_byte(&program) % 32;
 }
 
-/* Bytes of a line's inside that are told apart. */
+/* The alphabet over and over, so that a byte that is lost or moved is seen. */
 static void
 speak(struct peer *peer, size_t len, bool end)
 {
-	char text[256];
+	static char pattern[26 + 256];
 	size_t at = peer->sent.len;
 
-	for (size_t i = 0; i < len; i++)
-		text[i] = (char)('a' + (at + i) % 26);
+	if (pattern[0] == '\0')
+		for (size_t i = 0; i < sizeof(pattern); i++)
+			pattern[i] = (char)('a' + i % 26);
+	bytes_add(&peer->sent, pattern + at % 26, len);
 	if (end)
-		text[len - 1] = '\n';
-	bytes_add(&peer->sent, text, len);
+		peer->sent.data[at + len - 1] = '\n';
 }
 
 static bool

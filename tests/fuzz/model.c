@@ -182,18 +182,19 @@ void
 model_received(struct peer *peer, const char *data, size_t len)
 {
 	struct bytes *held = &peer->held;
-	size_t begin = 0, at = held->len;
-	bool too_long = false;
+	size_t begin = 0, max = limits()->line;
+	const char *end;
 
 	bytes_add(held, data, len);
-	/* What was held before has no end in it. */
-	for (; at < held->len && !too_long; at++) {
-		too_long = at - begin >= limits()->line;
-		if (!too_long && held->data[at] == '\n')
-			begin = at + 1;
+	while (peer->removed == STAYS && begin < held->len) {
+		end = memchr(held->data + begin, '\n', held->len - begin);
+		if (end == NULL && held->len - begin < max)
+			break;
+		if (end == NULL || (size_t)(end - held->data) + 1 - begin > max)
+			peer->removed = TOO_LONG;
+		else
+			begin = (size_t)(end - held->data) + 1;
 	}
-	if (too_long || held->len - begin >= limits()->line)
-		peer->removed = TOO_LONG;
 	say_held(peer, begin);
 }
 
