@@ -292,8 +292,8 @@ start(const char *file, const char *text)
 	if (child == 0) {
 		dup2(to_child[0], CONTROL);
 		dup2(from_child[1], CONTROL + 1);
-		/* From 100 on are those of the caught streams. */
-		close_range(STDERR_FILENO + 1, 99, 0);
+		/* Those of the caught streams lie higher. */
+		close_range(STDERR_FILENO + 1, CONTROL - 1, 0);
 		limit_files();
 		exit(serve(file, text));
 	}

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OWN 510 /* above what tests open, so that numbers are as in a process of its own */
 static int own[3] = {-1, -1, -1}; /* what a replaced descriptor was */
 
 void
@@ -64,7 +65,7 @@ void
 stream_replace(int fd, int by)
 {
 	fflush(NULL);
-	own[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+	own[fd] = fcntl(fd, F_DUPFD_CLOEXEC, OWN);
 	if (__sanitizer_set_report_fd != NULL && fd == STDERR_FILENO)
 		__sanitizer_set_report_fd((void *)(intptr_t)own[fd]);
 	dup2(by, fd);
