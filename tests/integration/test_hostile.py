@@ -189,9 +189,12 @@ def test_half_closed_clients_leave(chat):
     only_friends_left(d)
 
 
-def test_a_client_that_only_stops_reading_may_still_speak(chat):
-    d, a, b = chat
+@pytest.mark.parametrize("place", ["tcp", "unix"])
+def test_a_client_that_only_stops_reading_may_still_speak(start, tmp, place):
+    d = start(listen=["127.0.0.1:0" if place == "tcp" else f"{tmp}/socket"])
+    a, b = d.clients(2)
     a.socket.shutdown(socket.SHUT_RD)
+    b.send(b"do you hear me?\n")
     for n in range(100):
         a.send(b"line %d\n" % n)
         b.expect(b"line %d\n" % n)

@@ -24,7 +24,7 @@ for i, n in enumerate(high):
 os.closerange(100, 200)
 os.environ["LISTEN_FDS"] = str(len(high))
 os.environ.setdefault("LISTEN_PID", str(os.getpid()))
-os.execv(sys.argv[2], sys.argv[2:])
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
