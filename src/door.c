@@ -10,8 +10,8 @@
 #include "log.h"
 #include "trace.h"
 
-#define BATCH      64 /* clients of one listener in one pass */
-#define FUTILE_MAX 8  /* times in a row that a ready listener has nobody, until a pause */
+#define BATCH      128 /* clients of one listener in one pass: each pass scans all members */
+#define FUTILE_MAX 8   /* times in a row that a ready listener has nobody, until a pause */
 
 void
 door_init(struct door *door)
