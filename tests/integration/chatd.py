@@ -33,6 +33,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHATD = os.path.abspath(os.environ.get("CHATD") or os.path.join(ROOT, "build", "src", "chatd"))
 UNDER = shlex.split(os.environ.get("CHATD_UNDER", ""))
@@ -574,6 +576,18 @@ def free_port(host="127.0.0.1"):
                 return port
             except OSError:
                 continue
+
+
+def few_descriptors(number):
+    """A command for `under` that allows so many descriptors for good: root might raise the limit
+    again, unless it gives up the right to."""
+    limit = ["sh", "-c", f'ulimit -n {number}; exec "$@"', "sh"]
+    for drop in ([], ["setpriv", "--bounding-set=-sys_resource"]):
+        allowed = subprocess.run([*drop, *limit, "sh", "-c", f"ulimit -n && ulimit -n {number + 1}"],
+                                 capture_output=True, check=False)
+        if allowed.stdout == b"%d\n" % number and allowed.returncode != 0:
+            return [*drop, *limit]
+    pytest.skip("descriptors cannot be limited here")
 
 
 def raise_nofile(number):

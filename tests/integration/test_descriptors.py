@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chatd import talk
+from chatd import few_descriptors, talk
 
 OUT = r".*(Too many open files|descriptor).*"
 
@@ -94,7 +94,7 @@ def test_an_orderly_end_without_descriptors(exhausted):
 
 def test_a_start_with_few_descriptors_serves_what_it_can(start):
     """Two listeners' worth and some: the rest waits outside, and comes in later."""
-    d = start(under=["sh", "-c", 'ulimit -n 12; exec "$@"', "sh"])
+    d = start(under=few_descriptors(12))
     first = d.clients(3)
     more = [d.client(wait=False) for _ in range(12)]
     d.stderr.wait_for(OUT)
@@ -110,6 +110,6 @@ def test_a_start_with_few_descriptors_serves_what_it_can(start):
 def test_a_start_without_descriptors_fails_with_a_message(start):
     """One is enough to read the file and for the first listener, but not for a second."""
     d = start(ready=0, listen=["127.0.0.1:0", "127.0.0.2:0"],
-              under=["sh", "-c", 'ulimit -n 4; exec "$@"', "sh"])
+              under=few_descriptors(4))
     assert d.wait() == 1
     assert "Too many open files" in d.stderr.text() and d.stdout.text() == ""

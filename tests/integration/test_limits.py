@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chatd import free_port, raise_nofile, talk
+from chatd import few_descriptors, free_port, raise_nofile, talk
 
 
 def test_as_many_clients_as_allowed_and_not_one_more(start):
@@ -184,7 +184,7 @@ def test_idle_0_removes_nobody(start):
 
 def test_a_limit_above_what_the_machine_allows_is_told_and_the_possible_is_served(start):
     d = start(more="limits = { clients = 1000; };",
-              under=["sh", "-c", 'ulimit -Sn 40; ulimit -Hn 40; exec "$@"', "sh"])
+              under=few_descriptors(40))
     d.stderr.wait_for(r".*\b40\b.*")
     clients = d.clients(20)
     talk(*clients[:3])
