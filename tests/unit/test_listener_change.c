@@ -1,0 +1,310 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ears.h"
+#include "faults.h"
+#include "listener.h"
+#include "seam.h"
+
+/* A reload */
+
+static void
+change(const struct config *before, const struct config *after)
+{
+	if (listeners_change(&ears, before, after, ears_error) < 0)
+		assert_string_equal(ears_error, "");
+	assert_int_equal(ear_count(), (int)after->n_endpoints);
+}
+
+TEST(endpoints_of_both_configs_keep_their_sockets)
+{
+	struct config *before = EARS("127.0.0.1:0", "/one", "/two");
+	struct config *after = EARS("/three", "/one", "127.0.0.1:0");
+	int tcp, one;
+
+	ears_open(before);
+	tcp = ear_nth(0)->fd;
+	one = ear_nth(1)->fd;
+	change(before, after);
+	assert_int_equal(ear_nth(0)->fd, tcp);
+	assert_int_equal(ear_nth(1)->fd, one);
+	assert_string_equal(ear_name(ear_nth(2)), in_folder("three"));
+	assert_true(ear_can_reach(in_folder("one")));
+	assert_true(ear_can_reach(in_folder("three")));
+	assert_int_equal(access(in_folder("two"), F_OK), -1);
+	config_free(before);
+	config_free(after);
+}
+
+TEST(the_same_endpoints_change_nothing)
+{
+	struct config *before = EARS("127.0.0.1:0", "/one"), *after = EARS("127.0.0.1:0", "/one");
+	int tcp, one;
+
+	ears_open(before);
+	tcp = ear_nth(0)->fd;
+	one = ear_nth(1)->fd;
+	seam_reset();
+	change(before, after);
+	assert_int_equal(ear_nth(0)->fd, tcp);
+	assert_int_equal(ear_nth(1)->fd, one);
+	assert_int_equal(seam_calls(SEAM_SOCKET), 0);
+	config_free(before);
+	config_free(after);
+}
+
+/* With "unix = { mode }" of that text. */
+static struct config *
+chat_with_mode(const char *mode)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "listen = \"%s\"; unix = { mode = \"%s\"; };",
+	    in_folder("chat"), mode);
+	return config_of(text);
+}
+
+static mode_t
+mode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+TEST(a_unix_socket_that_stays_gets_the_new_mode)
+{
+	struct config *before = chat_with_mode("0600"), *after = chat_with_mode("0666");
+	int fd;
+
+	ears_open(before);
+	fd = ear_nth(0)->fd;
+	change(before, after);
+	assert_int_equal(ear_nth(0)->fd, fd);
+	assert_int_equal(mode_of(in_folder("chat")), 0666);
+	config_free(before);
+	config_free(after);
+}
+
+TEST(a_change_that_fails_leaves_modes_as_they_were)
+{
+	struct config *before = chat_with_mode("0600"), *after;
+	char text[256];
+
+	snprintf(text, sizeof(text),
+	    "listen = [ \"%s\", \"192.0.2.77:4242\" ]; unix = { mode = \"0666\"; };",
+	    in_folder("chat"));
+	after = config_of(text);
+	ears_open(before);
+	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(mode_of(in_folder("chat")), 0600);
+	config_free(before);
+	config_free(after);
+}
+
+/* As a user who may change the first file but not the second one. */
+TEST(a_mode_that_cannot_be_set_refuses_the_change_and_sets_back_the_others)
+{
+	struct config *before, *after;
+	char text[512], want[LISTENER_ERROR];
+
+	if (getuid() != 0) {
+		note("not shown: needs another user\n");
+		return;
+	}
+	snprintf(text, sizeof(text), "listen = [ \"%s\", \"%s\" ]; unix = { mode = \"0600\"; };",
+	    in_folder("one"), in_folder("two"));
+	before = config_of(text);
+	snprintf(text, sizeof(text),
+	    "listen = [ \"%s\", \"%s\", \"127.0.0.1:0\" ]; unix = { mode = \"0666\"; };",
+	    in_folder("one"), in_folder("two"));
+	after = config_of(text);
+	ears_open(before);
+	assert_int_equal(chmod(in_folder(""), 0755), 0);
+	assert_int_equal(chown(in_folder("one"), 65534, 65534), 0);
+	assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(seteuid(0), 0);
+	snprintf(want, sizeof(want), "chmod %s: Operation not permitted", in_folder("two"));
+	assert_string_equal(ears_error, want);
+	assert_int_equal(ear_count(), 2);
+	assert_int_equal(mode_of(in_folder("one")), 0600);
+	assert_int_equal(mode_of(in_folder("two")), 0600);
+	config_free(before);
+	config_free(after);
+}
+
+TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode)
+{
+	struct config *before = chat_with_mode("0600"), *after = chat_with_mode("0666");
+
+	ears_open(before);
+	/* By a link, as somebody would do it who may write to the folder but not to the file. */
+	file_write(in_folder("secret"), "mine", 4);
+	assert_int_equal(chmod(in_folder("secret"), 0600), 0);
+	assert_int_equal(symlink(in_folder("secret"), in_folder("link")), 0);
+	assert_int_equal(rename(in_folder("link"), in_folder("chat")), 0);
+	listeners_change(&ears, before, after, ears_error);
+	assert_int_equal(mode_of(in_folder("secret")), 0600);
+	config_free(before);
+	config_free(after);
+}
+
+/* Each way from one set of endpoints to another that overlaps it on the same port, and back. */
+TEST(overlapping_endpoints_follow_each_other_on_one_port)
+{
+	static const char *const sets[][3] = {{"[::]"}, {"127.0.0.1"}, {"0.0.0.0"},
+	    {"[::]", "0.0.0.0"}, {"[::]", "127.0.0.1"}, {"[::1]", "127.0.0.1"}};
+	uint16_t port;
+
+	if (!ears_have_ipv6())
+		return;
+	port = ear_free_port();
+	for (size_t i = 0; i < LENGTH(sets); i++)
+		for (size_t k = 0; k < LENGTH(sets); k++) {
+			struct config *before, *after;
+			bool v4 = sets[k][1] != NULL || sets[k][0][0] != '[' || k == 0;
+			bool v6 = sets[k][0][0] == '[';
+
+			before = EARS(at_port(sets[i][0], port),
+			    sets[i][1] != NULL ? at_port(sets[i][1], port) : NULL);
+			after = EARS(at_port(sets[k][0], port),
+			    sets[k][1] != NULL ? at_port(sets[k][1], port) : NULL);
+			ears_open(before);
+			change(before, after);
+			assert_int_equal(ear_can_reach(at_port("127.0.0.1", port)), v4);
+			assert_int_equal(ear_can_reach(at_port("[::1]", port)), v6);
+			change(after, before);
+			listeners_close(&ears);
+			config_free(before);
+			config_free(after);
+		}
+}
+
+TEST(a_change_that_fails_leaves_everything_as_it_was)
+{
+	struct config *before = EARS("127.0.0.1:0", "/one");
+	struct config *after = EARS("127.0.0.1:0", "/new", "192.0.2.77:4242");
+	int tcp, one;
+
+	ears_open(before);
+	tcp = ear_nth(0)->fd;
+	one = ear_nth(1)->fd;
+	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_string_equal(ears_error, "bind 192.0.2.77:4242: Cannot assign requested address");
+	assert_int_equal(ear_count(), 2);
+	assert_int_equal(ear_nth(0)->fd, tcp);
+	assert_int_equal(ear_nth(1)->fd, one);
+	assert_true(ear_can_reach(in_folder("one")));
+	assert_int_equal(access(in_folder("new"), F_OK), -1);
+	config_free(before);
+	config_free(after);
+}
+
+/* The new endpoint overlaps, so the old ones had to be stopped before it was known to fail. */
+TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again)
+{
+	struct config *before, *after, *other = EARS("/busy");
+	struct listeners others = TAILQ_HEAD_INITIALIZER(others);
+	char want[LISTENER_ERROR];
+	uint16_t port;
+
+	if (!ears_have_ipv6())
+		return;
+	port = ear_free_port();
+	before = EARS(at_port("[::]", port), "/one");
+	after = EARS(at_port("127.0.0.1", port), "/busy");
+	assert_int_equal(listeners_open(&others, other, ears_error), 0);
+	ears_open(before);
+	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	snprintf(want, sizeof(want), "bind %s: Address already in use", in_folder("busy"));
+	assert_string_equal(ears_error, want);
+	assert_int_equal(ear_count(), 2);
+	assert_true(ear_can_reach(at_port("127.0.0.1", port)));
+	assert_true(ear_can_reach(at_port("[::1]", port)));
+	assert_true(ear_can_reach(in_folder("one")));
+	listeners_close(&others);
+	config_free(before);
+	config_free(after);
+	config_free(other);
+}
+
+/* Somebody took the address, or the last descriptor, in between. */
+TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
+{
+	struct config *before, *after;
+	char want[LISTENER_ERROR];
+	uint16_t port;
+
+	if (!ears_have_ipv6())
+		return;
+	port = ear_free_port();
+	before = EARS(at_port("[::]", port));
+	after = EARS(at_port("127.0.0.1", port), "192.0.2.77:4242");
+	ears_open(before);
+	ear_nth(0)->told = true;
+	/* Sockets for both new endpoints, the first one twice, and then the old one again. */
+	seam_fail(SEAM_SOCKET, 3, 1, EMFILE);
+	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	/* Both are told. */
+	snprintf(want, sizeof(want),
+	    "bind 192.0.2.77:4242: Cannot assign requested address; socket [::]:%u: Too many open "
+	    "files",
+	    port);
+	assert_string_equal(ears_error, want);
+	assert_int_equal(ear_count(), 1);
+	assert_int_equal(ear_nth(0)->fd, -1);
+	assert_false(ear_can_reach(at_port("127.0.0.1", port)));
+	change(before, before);
+	assert_true(ear_nth(0)->fd >= 0);
+	assert_false(ear_nth(0)->told);
+	assert_true(ear_can_reach(at_port("127.0.0.1", port)));
+	config_free(before);
+	config_free(after);
+}
+
+TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was)
+{
+	struct config *before = EARS("127.0.0.1:0"), *after = EARS("/one", "/two");
+	int tcp;
+
+	ears_open(before);
+	tcp = ear_nth(0)->fd;
+	for (unsigned long skip = 0; skip < 2; skip++) {
+		seam_fail(SEAM_MEMORY, skip, 1, ENOMEM);
+		assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+		assert_int_equal(ear_count(), 1);
+		assert_int_equal(ear_nth(0)->fd, tcp);
+		assert_int_equal(access(in_folder("one"), F_OK), -1);
+	}
+	config_free(before);
+	config_free(after);
+}
+
+#define CHANGE_TEST(name) cmocka_unit_test_setup_teardown(name, ears_setup, ears_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CHANGE_TEST(endpoints_of_both_configs_keep_their_sockets),
+	    CHANGE_TEST(the_same_endpoints_change_nothing),
+	    CHANGE_TEST(a_unix_socket_that_stays_gets_the_new_mode),
+	    CHANGE_TEST(a_change_that_fails_leaves_modes_as_they_were),
+	    CHANGE_TEST(a_mode_that_cannot_be_set_refuses_the_change_and_sets_back_the_others),
+	    CHANGE_TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode),
+	    CHANGE_TEST(overlapping_endpoints_follow_each_other_on_one_port),
+	    CHANGE_TEST(a_change_that_fails_leaves_everything_as_it_was),
+	    CHANGE_TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again),
+	    CHANGE_TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change),
+	    CHANGE_TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was),
+	};
+
+	return cmocka_run_group_tests_name("listener: a reload", tests, NULL, NULL);
+}
