@@ -22,7 +22,7 @@
 #include "world.h"
 
 #define PROGRAM_MAX 4096
-#define FUTILE_MAX  64     /* passes without effect, in which no time passes: it spins */
+#define FUTILE_MAX  32     /* passes without effect, in which no time passes: it spins */
 #define IDLE_MAX    8      /* passes though everything is done */
 #define SENT_MAX    400000 /* bytes of one peer */
 #define PASSES_MAX  5000   /* after the end of the program: it never comes to rest */
@@ -69,6 +69,8 @@ write_settings(void)
 
 	limits.clients = 1 + take_byte(&program) % 200;
 	limits.line = 2 + take_short(&program) % 2000;
+	if (limits.line > 1950) /* more than a buf of the arena holds */
+		limits.line *= 150;
 	limits.idle = take_byte(&program) % 8;
 	queue = take_byte(&program);
 	limits.queue = 1024 + queue * queue * 8; /* up to half a megabyte, most of them small */
@@ -113,7 +115,8 @@ take_fault(struct fault *fault, const int *errors, unsigned count)
 	uint8_t byte = take_byte(&program);
 
 	fault->error = errors[byte % count];
-	fault->times = take_byte(&program) % 32;
+	byte = take_byte(&program);
+	fault->times = byte < 0x80 ? byte % 32 : byte * 4;
 }
 
 /* The alphabet over and over, so that a byte that is lost or moved is seen. */
@@ -144,7 +147,7 @@ speak_much(struct peer *peer, size_t much)
 {
 	if (much >= 0xf0) {
 		for (size_t i = 0; i < (much & 7) * 128 && may_speak(peer); i++)
-			speak(peer, 200, i % 2 == 0);
+			speak(peer, 200, much < 0xf8 && i % 2 == 0);
 	} else {
 		for (size_t i = 0; i < much && may_speak(peer); i++)
 			speak(peer, much % 2 == 0 ? 1 + i % 40 : 64, much % 2 == 0);
@@ -154,7 +157,7 @@ speak_much(struct peer *peer, size_t much)
 static const int socket_errors[] = {
     EAGAIN, EINTR, ENOBUFS, ENOMEM, ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH};
 static const int accept_errors[] = {
-    EMFILE, ENFILE, ENOMEM, ENOBUFS, ECONNABORTED, EINTR, EPROTO, EPERM};
+    EMFILE, ENFILE, ENOMEM, ENOBUFS, ECONNABORTED, EINTR, EAGAIN, EPERM};
 static const int stream_errors[] = {EAGAIN, EINTR, ENOSPC, EIO, EPIPE};
 static const int file_errors[] = {ENOENT, EMFILE, EIO, EACCES};
 static const int manager_errors[] = {EAGAIN, ENOBUFS, ECONNREFUSED, ENOTCONN};
@@ -268,8 +271,9 @@ machine_acts(int action)
 	case 10:
 		take_fault(&world.socket_fault, file_errors, 4);
 		break;
-	default:
+	default: /* an interruption comes with a signal, so there are only some of them */
 		take_fault(&world.select_fault, select_errors, 4);
+		world.select_fault.times %= 32;
 		break;
 	}
 }
