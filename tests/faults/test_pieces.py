@@ -31,7 +31,11 @@ def test_pieces_and_errors_that_pass_cost_nobody_a_line(start, party, tmp, seed)
     for number in range(6):
         party.add(d.addresses()[number % 2])
     d.stderr.wait_for(r" connected as sd ", count=6)
-    for _ in range(25):
+    rounds = 0
+    # How many calls the talk takes differs from run to run.
+    while rounds < 25 or shim.given < 300:
+        rounds += 1
+        assert rounds < 500, f"the shim gave {shim.given} pieces and errors only"
         for guest in party.present():
             for _ in range(dice.randrange(4)):
                 party.say(guest, size=dice.choice([64, 64, 300, 5000]))
@@ -42,7 +46,6 @@ def test_pieces_and_errors_that_pass_cost_nobody_a_line(start, party, tmp, seed)
     party.catch_up()
     assert all(guest.over == (guest is party.guests[3]) for guest in party.guests)
     party.check()
-    assert shim.given > 300
     d.stop()
 
 
