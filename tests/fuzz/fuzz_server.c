@@ -501,6 +501,7 @@ sim_pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
 		for (int i = 0; at_rest && i < world.n_peers; i++)
 			world.peers[i].waiting = 0;
 		if (fault_due(&world.select_fault)) {
+			world.progress++;
 			if (errno != EINTR)
 				world.closing = true;
 			return -1;

@@ -459,29 +459,37 @@ model_missing(const struct peer *peer)
 	return least;
 }
 
-/* Bytes that were said since the oldest that the peer has still to get. */
-static size_t
+/*
+ * Bytes that were said since the oldest that the peer has still to get. What that is may be unknown
+ * as long as it took nothing: at least and at most.
+ */
+struct lag {
+	size_t least, most;
+};
+
+static struct lag
 lag(const struct peer *peer)
 {
-	size_t least = SIZE_MAX;
+	struct lag lag = {.least = SIZE_MAX};
 
 	for (uint32_t i = 0; i < peer->n_candidates; i++) {
 		struct cursor cursor = peer->candidates[i];
+		size_t waits = 0;
 
 		skip_own(peer, &cursor);
-		if (cursor.entry == model.count)
-			return 0;
-		least =
-		    MIN(least, model.said.len - model.entries[cursor.entry].begin - cursor.offset);
+		if (cursor.entry < model.count)
+			waits = model.said.len - model.entries[cursor.entry].begin - cursor.offset;
+		lag.least = MIN(lag.least, waits);
+		lag.most = MAX(lag.most, waits);
 	}
-	return least;
+	return lag;
 }
 
 static bool
 is_stalled(const struct peer *peer)
 {
 	return world.now - peer->took >= limits()->stall * CLOCK_SECOND &&
-	       lag(peer) > limits()->queue / 2;
+	       lag(peer).most > limits()->queue / 2;
 }
 
 void
@@ -538,8 +546,9 @@ model_pass_ends(void)
 		if (peer->removed != STAYS)
 			die("sd %d is still there, though it was to be removed", peer->sd);
 		check(peer->told_len == 0);
-		if (!peer->deaf && lag(peer) > most)
-			die("%zu bytes wait for sd %d, at most %zu may", lag(peer), peer->sd, most);
+		if (!peer->deaf && lag(peer).least > most)
+			die("%zu bytes wait for sd %d, at most %zu may", lag(peer).least, peer->sd,
+			    most);
 	}
 	/* Spans take 16 bytes, two for what a member said, in an array that doubles. */
 	check(memory.bytes <= 12 * (size_t)ARENA_BUF + most * 66 +
