@@ -90,6 +90,28 @@ party_say(const struct guest *guest, const char *text)
 }
 
 const char *
+party_line(char letter, size_t len)
+{
+	static char text[70000];
+
+	assert_true(len < sizeof(text));
+	memset(text, letter, len);
+	text[len - 1] = '\n';
+	text[len] = '\0';
+	return text;
+}
+
+void
+party_speak(const struct guest *guest, size_t len)
+{
+	size_t room = pool_room(&party.pool, 1);
+
+	party_say(guest, party_line('x', len));
+	for (size_t have = 0; have < len; have += room)
+		party_read(guest);
+}
+
+const char *
 party_hears(const struct guest *guest, bool *closed)
 {
 	return get_text(guest->fd, closed);
@@ -167,6 +189,26 @@ void
 party_write(const struct guest *guest)
 {
 	pool_write(&party.pool, guest->sd, party.now);
+}
+
+void
+party_write_some(const struct guest *guest, size_t len)
+{
+	seam_shorten(len);
+	party_write(guest);
+	seam_reset();
+}
+
+bool
+party_reading(void)
+{
+	return pool_reading(&party.pool);
+}
+
+int64_t
+party_expire(void)
+{
+	return expiry_run(&party.pool, party.now);
 }
 
 /* Descriptor numbers differ from run to run: guests go by letters, A the first. */

@@ -41,6 +41,10 @@ struct guest *party_join(const char *address);
 /* Its own end is closed. */
 void party_leave(struct guest *guest);
 void party_say(const struct guest *guest, const char *text);
+/* A line of len bytes of the one letter, its end included. Good until the next. */
+const char *party_line(char letter, size_t len);
+/* The guest says a line of len bytes, and it is received; nothing is written to anybody. */
+void party_speak(const struct guest *guest, size_t len);
 /* All that it can hear now. closed: and then the end of file. Good until the next look. */
 const char *party_hears(const struct guest *guest, bool *closed);
 /* Whether it is still in the pool. */
@@ -53,6 +57,11 @@ void party_settle(void);
 /* Reads the one client once, and looks at the queues. */
 void party_read(const struct guest *guest);
 void party_write(const struct guest *guest);
+/* Writes exactly len bytes to the guest. */
+void party_write_some(const struct guest *guest, size_t len);
+bool party_reading(void);
+/* The next deadline. */
+int64_t party_expire(void);
 
 /* What the trace and the log said since the last look, with guests' numbers for "sd A", "sd B"...
  */

@@ -1,59 +1,13 @@
 #include "unit.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "party.h"
 #include "seam.h"
 
 #define SECOND CLOCK_SECOND
-
-/* A line of len bytes, its end included. */
-static const char *
-line_of(size_t len)
-{
-	static char text[70000];
-
-	memset(text, 'x', len);
-	text[len - 1] = '\n';
-	text[len] = '\0';
-	return text;
-}
-
-/* The guest says a line of len bytes, and it is received; nothing is written to anybody. */
-static void
-speak(const struct guest *guest, size_t len)
-{
-	size_t room = pool_room(&party.pool, 1);
-
-	party_say(guest, line_of(len));
-	for (size_t have = 0; have < len; have += room)
-		party_read(guest);
-}
-
-/* Writes exactly len bytes to the guest. */
-static void
-write_some(const struct guest *guest, size_t len)
-{
-	seam_shorten(len);
-	party_write(guest);
-	seam_reset();
-}
-
-static bool
-reading(void)
-{
-	return pool_reading(&party.pool);
-}
-
-static int64_t
-expire(void)
-{
-	return expiry_run(&party.pool, party.now);
-}
 
 /* Stall */
 
@@ -64,17 +18,17 @@ TEST(a_reader_that_takes_nothing_is_removed_when_its_time_is_over_and_not_before
 	int64_t start = party.now;
 
 	party_configure("limits = { queue = 2000; stall = 30; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party_write(c);
 	party_trace();
-	assert_int_equal(expire(), start + 30 * SECOND);
+	assert_int_equal(party_expire(), start + 30 * SECOND);
 	party.now = start + 30 * SECOND - 1;
-	assert_int_equal(expire(), start + 30 * SECOND);
+	assert_int_equal(party_expire(), start + 30 * SECOND);
 	assert_true(party_has(b));
 	party.now++;
-	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_int_equal(party_expire(), CLOCK_NEVER);
 	assert_false(party_has(b));
-	assert_true(reading());
+	assert_true(party_reading());
 	assert_string_equal(party_log(), "192.0.2.2:2 removed: took nothing for 30 seconds\n");
 	assert_string_equal(party_trace(), "removing connection with sd B \n");
 	/* The others go on. */
@@ -89,15 +43,15 @@ TEST(a_reader_that_takes_a_byte_has_all_of_its_time_again)
 	int64_t start = party.now;
 
 	party_configure("limits = { queue = 2000; stall = 30; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	for (int i = 1; i <= 10; i++) {
 		party.now = start + i * 29 * SECOND;
-		write_some(b, 1);
-		assert_int_equal(expire(), party.now + 30 * SECOND);
+		party_write_some(b, 1);
+		assert_int_equal(party_expire(), party.now + 30 * SECOND);
 	}
 	assert_true(party_has(b));
 	party.now += 30 * SECOND;
-	expire();
+	party_expire();
 	assert_false(party_has(b));
 }
 
@@ -109,20 +63,20 @@ TEST(a_reader_that_takes_from_its_sockets_buffer_has_taken_something)
 
 	party_configure("limits = { queue = 2000; stall = 30; };");
 	stuff(b->sd);
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party_write(b);
-	assert_false(reading());
+	assert_false(party_reading());
 	for (int i = 0; i < 5; i++) {
 		party.now += 30 * SECOND;
 		assert_true(read(b->fd, some, sizeof(some)) > 0);
 		/* Unix sockets free a whole buffer at a time. */
 		while (conn_unacked(party.pool.conns[b->sd]) == party.pool.conns[b->sd]->unacked)
 			assert_true(read(b->fd, some, sizeof(some)) > 0);
-		assert_int_equal(expire(), party.now + 30 * SECOND);
+		assert_int_equal(party_expire(), party.now + 30 * SECOND);
 		assert_true(party_has(b));
 	}
 	party.now += 30 * SECOND;
-	expire();
+	party_expire();
 	assert_false(party_has(b));
 }
 
@@ -131,9 +85,9 @@ TEST(a_reader_below_the_limit_may_take_nothing_for_ever)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; stall = 1; };");
-	speak(a, 2000);
+	party_speak(a, 2000);
 	for (int i = 0; i < 10; i++) {
-		assert_int_equal(expire(), CLOCK_NEVER);
+		assert_int_equal(party_expire(), CLOCK_NEVER);
 		party.now += 3600 * SECOND;
 	}
 	assert_true(party_has(b));
@@ -144,14 +98,14 @@ TEST(the_time_begins_anew_with_each_holding)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; stall = 30; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party.now += 29 * SECOND;
-	write_some(b, 1001);
-	assert_true(reading());
+	party_write_some(b, 1001);
+	assert_true(party_reading());
 	party.now += 3600 * SECOND;
-	speak(a, 1001);
-	assert_false(reading());
-	assert_int_equal(expire(), party.now + 30 * SECOND);
+	party_speak(a, 1001);
+	assert_false(party_reading());
+	assert_int_equal(party_expire(), party.now + 30 * SECOND);
 	assert_true(party_has(b));
 }
 
@@ -161,16 +115,16 @@ TEST(each_slow_reader_has_its_own_time_and_the_next_one_is_told)
 	int64_t start = party.now;
 
 	party_configure("limits = { queue = 2000; stall = 30; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party.now = start + 10 * SECOND;
-	write_some(c, 1);
-	assert_int_equal(expire(), start + 30 * SECOND);
+	party_write_some(c, 1);
+	assert_int_equal(party_expire(), start + 30 * SECOND);
 	party.now = start + 30 * SECOND;
-	assert_int_equal(expire(), start + 40 * SECOND);
+	assert_int_equal(party_expire(), start + 40 * SECOND);
 	assert_false(party_has(b));
 	assert_true(party_has(c));
 	party.now = start + 40 * SECOND;
-	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_int_equal(party_expire(), CLOCK_NEVER);
 	assert_false(party_has(c));
 }
 
@@ -183,13 +137,13 @@ TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before)
 	bool closed;
 
 	party_configure("limits = { idle = 60; };");
-	expire();
+	party_expire();
 	start = party.now;
 	party.now = start + 60 * SECOND - 1;
-	assert_int_equal(expire(), start + 60 * SECOND);
+	assert_int_equal(party_expire(), start + 60 * SECOND);
 	assert_true(party_has(a));
 	party.now++;
-	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_int_equal(party_expire(), CLOCK_NEVER);
 	assert_false(party_has(a));
 	pool_reap(&party.pool);
 	assert_string_equal(party_hears(a, &closed), "chatd: idle for 60 seconds\n");
@@ -202,9 +156,9 @@ TEST(without_the_limit_nobody_is_idle)
 {
 	struct guest *a = party_join(NULL);
 
-	expire();
+	party_expire();
 	party.now += 365 * 86400 * SECOND;
-	assert_int_equal(expire(), CLOCK_NEVER);
+	assert_int_equal(party_expire(), CLOCK_NEVER);
 	assert_true(party_has(a));
 }
 
@@ -214,14 +168,14 @@ TEST(a_line_begins_the_time_anew_and_a_piece_of_one_does_not)
 	int64_t start = party.now;
 
 	party_configure("limits = { idle = 60; };");
-	expire();
+	party_expire();
 	party.now = start + 50 * SECOND;
 	party_say(a, "a line\n");
 	party_say(b, "a piece");
 	party_settle();
-	assert_int_equal(expire(), start + 60 * SECOND);
+	assert_int_equal(party_expire(), start + 60 * SECOND);
 	party.now = start + 60 * SECOND;
-	assert_int_equal(expire(), start + 110 * SECOND);
+	assert_int_equal(party_expire(), start + 110 * SECOND);
 	assert_true(party_has(a));
 	assert_false(party_has(b));
 }
@@ -231,12 +185,12 @@ TEST(a_guest_that_only_listens_is_idle)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { idle = 60; };");
-	expire();
+	party_expire();
 	for (int i = 0; i < 3; i++) {
 		party.now += 30 * SECOND;
 		party_say(a, "talk\n");
 		party_settle();
-		expire();
+		party_expire();
 	}
 	assert_true(party_has(a));
 	assert_false(party_has(b));
@@ -248,23 +202,23 @@ TEST(nobody_is_idle_while_the_pool_is_held_nor_at_once_when_it_resumes)
 	int64_t resumed;
 
 	party_configure("limits = { queue = 2000; stall = 600; idle = 60; };");
-	expire();
-	speak(a, 2001);
+	party_expire();
+	party_speak(a, 2001);
 	for (int i = 0; i < 5; i++) {
 		party.now += 50 * SECOND;
-		assert_int_equal(expire(), 1000 * SECOND + 600 * SECOND);
+		assert_int_equal(party_expire(), 1000 * SECOND + 600 * SECOND);
 	}
 	assert_true(party_has(a) && party_has(b));
 	party_write(b);
-	assert_true(reading());
+	assert_true(party_reading());
 	resumed = party.now;
-	assert_int_equal(expire(), resumed + 60 * SECOND);
+	assert_int_equal(party_expire(), resumed + 60 * SECOND);
 	/* Who speaks now has been heard. */
 	party.now += SECOND;
 	party_say(a, "there\n");
 	party_settle();
 	party.now = resumed + 60 * SECOND;
-	expire();
+	party_expire();
 	assert_true(party_has(b) == false && party_has(a) == true);
 }
 
@@ -273,18 +227,18 @@ TEST(nobody_is_idle_while_memory_is_refused)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { idle = 1; };");
-	expire();
+	party_expire();
 	party_say(a, "it lies in its socket\n");
 	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
 	for (int i = 0; i < 100; i++) {
 		party_pass();
 		party.now += POOL_REST;
-		expire();
+		party_expire();
 	}
 	assert_true(party_has(a) && party_has(b));
 	seam_reset();
 	party.now += POOL_REST;
-	expire();
+	party_expire();
 	party_settle();
 	assert_string_equal(party_hears(b, NULL), "it lies in its socket\n");
 }
@@ -293,10 +247,10 @@ TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before)
 {
 	struct guest *a = party_join(NULL);
 
-	expire();
+	party_expire();
 	party.now += 100 * SECOND;
 	party_configure("limits = { idle = 60; };");
-	expire();
+	party_expire();
 	assert_false(party_has(a));
 }
 

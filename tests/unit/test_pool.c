@@ -179,18 +179,6 @@ TEST(random_talk_reaches_everybody_whole_and_in_one_order)
 	assert_int_equal(party.pool.lines, LINES);
 }
 
-/* A line of len bytes of one letter. */
-static const char *
-line_of(char letter, size_t len)
-{
-	static char text[70000];
-
-	memset(text, letter, len);
-	text[len - 1] = '\n';
-	text[len] = '\0';
-	return text;
-}
-
 /* Refused or not, the pass goes on in another buf, or with what is left of this one. */
 static void
 speak_more_than_a_buf(unsigned long refused)
@@ -210,7 +198,7 @@ speak_more_than_a_buf(unsigned long refused)
 	}
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < GUESTS; i++)
-			party_say(guests[i], line_of((char)('a' + i), LEN));
+			party_say(guests[i], party_line((char)('a' + i), LEN));
 		seam_reset();
 		if (refused > 0)
 			seam_fail(SEAM_MEMORY, refused - 1, 1, ENOMEM);
@@ -229,7 +217,7 @@ speak_more_than_a_buf(unsigned long refused)
 		ends[i] = stpcpy(ends[i], party_hears(guests[i], NULL));
 		assert_int_equal(ends[i] - at, 2 * (GUESTS - 1) * LEN);
 		for (int k = 0; k < 2 * (GUESTS - 1); k++, at += LEN)
-			assert_memory_equal(at, line_of(at[0], LEN), LEN);
+			assert_memory_equal(at, party_line(at[0], LEN), LEN);
 	}
 }
 
@@ -673,7 +661,7 @@ TEST(steady_talk_asks_for_no_memory)
 		if (round == 10)
 			seam_reset();
 		for (size_t i = 0; i < LENGTH(guests); i++)
-			party_say(guests[i], line_of('x', 1000));
+			party_say(guests[i], party_line('x', 1000));
 		party_pass();
 		party_settle();
 		for (size_t i = 0; i < LENGTH(guests); i++)

@@ -11,50 +11,6 @@
 
 #define SECOND CLOCK_SECOND
 
-/* A line of len bytes, its end included. */
-static const char *
-line_of(size_t len)
-{
-	static char text[70000];
-
-	memset(text, 'x', len);
-	text[len - 1] = '\n';
-	text[len] = '\0';
-	return text;
-}
-
-/* The guest says a line of len bytes, and it is received; nothing is written to anybody. */
-static void
-speak(const struct guest *guest, size_t len)
-{
-	size_t room = pool_room(&party.pool, 1);
-
-	party_say(guest, line_of(len));
-	for (size_t have = 0; have < len; have += room)
-		party_read(guest);
-}
-
-/* Writes exactly len bytes to the guest. */
-static void
-write_some(const struct guest *guest, size_t len)
-{
-	seam_shorten(len);
-	party_write(guest);
-	seam_reset();
-}
-
-static bool
-reading(void)
-{
-	return pool_reading(&party.pool);
-}
-
-static int64_t
-expire(void)
-{
-	return expiry_run(&party.pool, party.now);
-}
-
 /* The limit */
 
 TEST(as_much_as_the_limit_may_wait_and_one_byte_more_holds_the_pool)
@@ -63,12 +19,12 @@ TEST(as_much_as_the_limit_may_wait_and_one_byte_more_holds_the_pool)
 
 	party_join(NULL);
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 1999);
-	assert_true(reading());
-	speak(a, 1);
-	assert_true(reading());
-	speak(a, 1);
-	assert_false(reading());
+	party_speak(a, 1999);
+	assert_true(party_reading());
+	party_speak(a, 1);
+	assert_true(party_reading());
+	party_speak(a, 1);
+	assert_false(party_reading());
 }
 
 TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets)
@@ -76,7 +32,7 @@ TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party_trace();
 	party_say(a, "waits\n");
 	party_say(b, "waits\n");
@@ -95,16 +51,16 @@ TEST(a_held_pool_is_read_again_at_half_and_not_before)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 2001);
-	write_some(b, 1000);
-	assert_false(reading());
-	write_some(b, 1);
-	assert_true(reading());
+	party_speak(a, 2001);
+	party_write_some(b, 1000);
+	assert_false(party_reading());
+	party_write_some(b, 1);
+	assert_true(party_reading());
 	/* And held again only past the whole limit. */
-	speak(a, 1000);
-	assert_true(reading());
-	speak(a, 1);
-	assert_false(reading());
+	party_speak(a, 1000);
+	assert_true(party_reading());
+	party_speak(a, 1);
+	assert_false(party_reading());
 }
 
 TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half)
@@ -112,11 +68,11 @@ TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half)
 	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party_write(b);
-	assert_false(reading());
-	write_some(c, 1001);
-	assert_true(reading());
+	assert_false(party_reading());
+	party_write_some(c, 1001);
+	assert_true(party_reading());
 }
 
 TEST(a_slow_reader_that_goes_holds_nobody_any_more)
@@ -124,11 +80,11 @@ TEST(a_slow_reader_that_goes_holds_nobody_any_more)
 	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	party_write(b);
 	party_leave(c);
 	party_write(c);
-	assert_true(reading());
+	assert_true(party_reading());
 	party_settle();
 	assert_false(party_has(c));
 	assert_int_equal(strlen(party_hears(b, NULL)), 2001);
@@ -139,11 +95,11 @@ TEST(a_slow_reader_that_fails_holds_nobody_any_more)
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 2001);
+	party_speak(a, 2001);
 	seam_fail(SEAM_SEND, 0, 1, EHOSTUNREACH);
 	party_write(b);
 	assert_false(party_has(b));
-	assert_true(reading());
+	assert_true(party_reading());
 }
 
 TEST(one_that_has_gone_holds_nobody_before_it_is_read_to_its_end)
@@ -151,16 +107,16 @@ TEST(one_that_has_gone_holds_nobody_before_it_is_read_to_its_end)
 	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
 
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 10);
+	party_speak(a, 10);
 	party_say(b, "last words\n");
 	party_leave(b);
 	party_write(b);
 	party_write(c);
 	assert_true(party_has(b));
 	for (int i = 0; i < 10; i++) {
-		speak(a, 1000);
+		party_speak(a, 1000);
 		party_write(c);
-		assert_true(reading());
+		assert_true(party_reading());
 	}
 	assert_int_equal(strlen(party_hears(c, NULL)), 10 + 10 * 1000);
 	party_settle();
@@ -173,8 +129,8 @@ TEST(what_a_guest_says_itself_does_not_wait_for_it)
 
 	party_configure("limits = { queue = 2000; };");
 	for (int i = 0; i < 10; i++)
-		speak(a, 1900);
-	assert_true(reading());
+		party_speak(a, 1900);
+	assert_true(party_reading());
 }
 
 /* One pass of all readers together brings about one limit, so memory stays near twice that. */
@@ -186,9 +142,9 @@ TEST(a_flood_of_many_senders_stays_within_twice_the_limit)
 	slow = party_join(NULL);
 	for (size_t i = 0; i < LENGTH(guests); i++) {
 		guests[i] = party_join(NULL);
-		party_say(guests[i], line_of(8000));
-		party_say(guests[i], line_of(8000));
-		party_say(guests[i], line_of(8000));
+		party_say(guests[i], party_line('x', 8000));
+		party_say(guests[i], party_line('x', 8000));
+		party_say(guests[i], party_line('x', 8000));
 	}
 	for (int pass = 0; pass < 100; pass++) {
 		uint64_t lag;
@@ -200,7 +156,7 @@ TEST(a_flood_of_many_senders_stays_within_twice_the_limit)
 		lag = queue_lag(&party.pool.conns[slow->sd]->queue, party.pool.arena.position);
 		assert_true(lag <= 2 * 65536);
 	}
-	assert_false(reading());
+	assert_false(party_reading());
 }
 
 /* A slow reader hears every line of a flood, whole and in order, whatever its pace. */
@@ -229,7 +185,7 @@ TEST(nothing_is_lost_on_a_slow_reader)
 			sent++;
 		}
 		party_pass();
-		was_held |= !reading();
+		was_held |= !party_reading();
 		if (random_below(3) == 0) {
 			ssize_t n = read(b->fd, heard + have, 1 + random_below(5000));
 
@@ -256,25 +212,25 @@ TEST(a_raised_limit_resumes_at_once)
 
 	party_join(NULL);
 	party_configure("limits = { queue = 2000; };");
-	speak(a, 2001);
-	assert_false(reading());
+	party_speak(a, 2001);
+	assert_false(party_reading());
 	/* Not far enough, and just far enough. */
 	party_configure("limits = { queue = 2000; stall = 5; };");
-	assert_false(reading());
+	assert_false(party_reading());
 	party_configure("limits = { queue = 2001; };");
-	assert_true(reading());
+	assert_true(party_reading());
 }
 
 TEST(a_lowered_limit_holds_at_once)
 {
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
-	speak(a, 2001);
-	assert_true(reading());
+	party_speak(a, 2001);
+	assert_true(party_reading());
 	party_configure("limits = { queue = 2000; };");
-	assert_false(reading());
-	write_some(b, 1001);
-	assert_true(reading());
+	assert_false(party_reading());
+	party_write_some(b, 1001);
+	assert_true(party_reading());
 }
 
 /* A socket that refuses in spite of select */
@@ -284,12 +240,12 @@ expect_rest(void)
 {
 	int64_t start = party.now;
 
-	assert_false(reading());
+	assert_false(party_reading());
 	assert_false(pool_writing(&party.pool));
-	assert_int_equal(expire(), start + POOL_REST);
+	assert_int_equal(party_expire(), start + POOL_REST);
 	party.now = start + POOL_REST;
-	assert_int_equal(expire(), CLOCK_NEVER);
-	assert_true(reading());
+	assert_int_equal(party_expire(), CLOCK_NEVER);
+	assert_true(party_reading());
 	assert_true(pool_writing(&party.pool));
 }
 
@@ -312,7 +268,7 @@ TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost)
 	/* The same for reading. */
 	party_say(a, "read\n");
 	seam_fail(SEAM_RECV, 0, SEAM_ALWAYS, ENOMEM);
-	for (passes = 0; reading(); passes++) {
+	for (passes = 0; party_reading(); passes++) {
 		party_read(a);
 		assert_true(passes < 100);
 	}
@@ -331,7 +287,7 @@ TEST(refusals_now_and_then_need_no_rest)
 		if (i % 2 == 0)
 			party_say(a, "x\n");
 		party_read(a);
-		assert_true(reading());
+		assert_true(party_reading());
 	}
 }
 
