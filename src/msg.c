@@ -34,7 +34,8 @@ buf_fresh(struct arena *arena, size_t want)
 	if (buf != NULL && buf->size >= want)
 		return buf;
 	free(buf);
-	return buf_new(arena, MAX(want, ARENA_BUF));
+	/* Twice: or a few bytes would keep alive a whole buf for a line that never ends. */
+	return buf_new(arena, MAX(2 * want, ARENA_BUF));
 }
 
 size_t

@@ -306,6 +306,27 @@ def test_memory_stays_bounded_when_many_have_something_to_say_at_once(start, tmp
         assert grown <= 2 * 256 + 20 * 16 + 512  # twice the limit, a line for each, some room
 
 
+def test_an_unfinished_line_keeps_no_memory_alive_with_each_byte(start, tmp):
+    """The room for the rest of it must not be given up for a few bytes that wait for a reader."""
+    d = start(listen=[f"{tmp}/socket"], trace=False, more='limits = { line = "1M"; };')
+    _, holder, speaker = d.clients(3)  # the first one never reads
+    for _ in range(50):
+        speaker.send(b"x" * 9999 + b"\n")
+        holder.read(10_000)
+    holder.send(b"y" * 900_000)
+    speaker.send(b"\n")
+    holder.read(1)
+    before = d.status("VmHWM")
+    for _ in range(1500):
+        holder.send(b"z")
+        speaker.send(b"\n")
+        holder.read(1)
+    grown = d.status("VmHWM") - before
+    print("peak memory grew by", grown, "KiB")
+    if not SANITIZED:
+        assert grown <= 4 * 1024
+
+
 def test_memory_does_not_grow_from_flood_to_flood(start, tmp):
     d = start(listen=[f"{tmp}/socket"], trace=False, more=f"limits = {{ queue = {QUEUE}; }};")
     sender, reader = d.clients(2)

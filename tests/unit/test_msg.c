@@ -30,6 +30,18 @@ hold(struct arena *arena, size_t len)
 	return msg;
 }
 
+/* Fills a buf but for left bytes, and keeps a part of it. */
+static struct msg
+fill(struct arena *arena, size_t left)
+{
+	struct msg first = hold(arena, ARENA_BUF / 2);
+	struct msg rest = hold(arena, ARENA_BUF / 2 - left);
+
+	assert_ptr_equal(first.buf, rest.buf);
+	msg_unref(&first);
+	return rest;
+}
+
 TEST(messages_lie_one_after_the_other_and_keep_their_bytes)
 {
 	struct arena arena = {0};
@@ -95,7 +107,7 @@ TEST(a_buf_that_somebody_holds_does_not_start_over)
 TEST(the_room_of_a_buf_can_be_used_to_its_last_byte)
 {
 	struct arena arena = {0};
-	struct msg a = hold(&arena, ARENA_BUF - 1), b = hold(&arena, 1), c;
+	struct msg a = fill(&arena, 1), b = hold(&arena, 1), c;
 
 	assert_ptr_equal(a.buf, b.buf);
 	assert_int_equal(b.off + b.len, b.buf->size);
@@ -112,7 +124,7 @@ TEST(the_room_of_a_buf_can_be_used_to_its_last_byte)
 TEST(the_last_reference_gives_a_full_buf_back_for_use_again)
 {
 	struct arena arena = {0};
-	struct msg a = hold(&arena, ARENA_BUF), b = hold(&arena, 1), c;
+	struct msg a = fill(&arena, 0), b = hold(&arena, 1), c;
 
 	assert_null(arena.spare);
 	msg_unref(&a);
@@ -182,7 +194,7 @@ TEST(a_wish_larger_than_a_buf_gets_a_larger_one)
 TEST(where_memory_is_refused_the_room_that_is_left_serves)
 {
 	struct arena arena = {0};
-	struct msg a = hold(&arena, ARENA_BUF - 100);
+	struct msg a = fill(&arena, 100);
 
 	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
 	assert_int_equal(arena_reserve(&arena, 100, 101), 100);
