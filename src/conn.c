@@ -48,12 +48,14 @@ failure(void)
 	}
 }
 
-/* Keeps the piece of a line. Memory once taken for it stays until the line has ended. */
+/* Keeps the piece of a line. Whoever has none gives the memory for one back. */
 static void
 keep(struct conn *conn, struct line *spare, const char *piece, size_t len)
 {
-	if (len == 0)
+	if (conn->line.len + len == 0) {
+		line_free(&conn->line);
 		return;
+	}
 	if (conn->line.data == NULL) {
 		conn->line = *spare;
 		*spare = (struct line){0};
@@ -61,24 +63,30 @@ keep(struct conn *conn, struct line *spare, const char *piece, size_t len)
 	line_append(&conn->line, piece, len);
 }
 
-/* Puts the held piece in front of what follows it at the tail, and gives its memory back. */
+/* Puts the held piece in front of what follows it at the tail. */
 static struct msg
-take_lines(struct conn *conn, struct arena *arena, struct line *spare, size_t len)
+take_lines(struct conn *conn, struct arena *arena, size_t len)
 {
-	struct line *line = &conn->line;
-	size_t held = line->len;
+	size_t held = conn->line.len;
 
-	if (line->data != NULL) {
-		memcpy(arena_tail(arena), line->data, held);
-		line->len = 0;
-		if (spare->data == NULL) {
-			*spare = *line;
-			*line = (struct line){0};
-		} else {
-			line_free(line);
-		}
-	}
+	if (held > 0)
+		memcpy(arena_tail(arena), conn->line.data, held);
+	conn->line.len = 0;
 	return arena_take(arena, held + len);
+}
+
+/* A line that the client left without an end gets one. */
+static enum conn_outcome
+finish(struct conn *conn, struct arena *arena, size_t max, enum conn_outcome outcome,
+    struct reception *got)
+{
+	if (conn->line.len == 0)
+		return outcome;
+	if (conn->line.len >= max)
+		return CONN_TOO_LONG;
+	arena_tail(arena)[conn->line.len] = '\n';
+	got->msg = take_lines(conn, arena, 1);
+	return outcome;
 }
 
 enum conn_outcome
@@ -90,21 +98,14 @@ conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t roo
 	struct line_cut cut;
 
 	*got = (struct reception){.msg = MSG_NONE};
-	if (n < 0)
-		return failure();
-	if (n == 0) {
-		if (conn->line.len == 0)
-			return CONN_CLOSED;
-		if (conn->line.len >= max)
-			return CONN_TOO_LONG;
-		data[0] = '\n';
-		got->msg = take_lines(conn, arena, spare, 1);
-		return CONN_CLOSED;
-	}
+	if (n < 0 && failure() == CONN_AGAIN)
+		return CONN_AGAIN;
+	if (n <= 0)
+		return finish(conn, arena, max, n == 0 ? CONN_CLOSED : CONN_FAILED, got);
 	got->bytes = (size_t)n;
 	cut = line_cut(data, got->bytes, conn->line.len, max);
 	if (cut.whole > 0)
-		got->msg = take_lines(conn, arena, spare, cut.whole);
+		got->msg = take_lines(conn, arena, cut.whole);
 	if (cut.too_long)
 		return CONN_TOO_LONG;
 	keep(conn, spare, data + cut.whole, got->bytes - cut.whole);

@@ -272,7 +272,6 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 	struct reception got;
 	enum conn_outcome outcome;
 	char reason[64];
-	int error;
 
 	if (!pool_reading(pool))
 		return;
@@ -282,7 +281,6 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 	}
 	trace_readable(sd);
 	outcome = conn_read(conn, &pool->arena, &pool->spare, room, max, &got);
-	error = errno;
 	if (got.bytes > 0) {
 		conn->refusals = 0;
 		trace_received(got.bytes, sd);
@@ -304,7 +302,7 @@ pool_read(struct pool *pool, int sd, size_t room, int64_t now)
 		pool_dismiss(pool, conn, now, reason, reason);
 		break;
 	case CONN_FAILED:
-		pool_remove(pool, conn, strerror(error));
+		pool_remove(pool, conn, strerror(errno));
 		break;
 	}
 }

@@ -1,10 +1,11 @@
 """What one client says reaches all others: whole lines, unchanged, in one order for everybody."""
 
 import random
+import socket
 
 import pytest
 
-from chatd import SANITIZED, exchange, has_ipv6, raise_nofile
+from chatd import SANITIZED, exchange, has_ipv6, raise_nofile, wait_until
 
 
 def test_a_line_reaches_the_other_client(start):
@@ -159,6 +160,19 @@ def test_an_unfinished_line_is_completed_when_it_came_long_before_the_end(start)
     d.stdout.wait_for(rf"4 bytes received from sd {a.sd}\n")
     a.close()
     b.expect(b"part\n")
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_an_unfinished_line_is_completed_when_its_client_closes_without_reading(start, tmp, kind):
+    """What it has not read makes its close a reset."""
+    d = start(listen=["127.0.0.1:0", f"{tmp}/s"])
+    b = d.client()
+    a = d.client(to=d.addresses()[kind == "unix"])
+    b.send(b"for nobody\n")
+    wait_until(lambda: a.socket.recv(100, socket.MSG_PEEK) == b"for nobody\n")
+    a.send(b"whole\npart")
+    a.close()
+    b.expect(b"whole\npart\n")
 
 
 def test_a_client_that_closes_right_after_sending_is_heard_in_full(start):

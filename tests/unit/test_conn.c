@@ -305,6 +305,15 @@ TEST(a_failed_recv_says_why)
 	}
 }
 
+TEST(a_failed_recv_completes_an_unfinished_line_like_an_end_of_file)
+{
+	put_text(client, "no end");
+	expect_read(CONN_DONE, "");
+	seam_fail(SEAM_RECV, 0, 1, ECONNRESET);
+	expect_read(CONN_FAILED, "no end\n");
+	assert_int_equal(errno, ECONNRESET);
+}
+
 TEST(receiving_asks_for_no_memory_that_was_not_reserved)
 {
 	struct reception got;
@@ -551,6 +560,7 @@ main(void)
 	    CONN_TEST(end_of_file_completes_a_piece_only_within_the_limit),
 	    CONN_TEST(nothing_to_read_is_no_failure_and_keeps_the_piece),
 	    CONN_TEST(a_failed_recv_says_why),
+	    CONN_TEST(a_failed_recv_completes_an_unfinished_line_like_an_end_of_file),
 	    CONN_TEST(receiving_asks_for_no_memory_that_was_not_reserved),
 	    CONN_TEST(a_randomly_torn_stream_arrives_whole),
 	    CONN_TEST(all_that_waits_leaves_in_one_call),

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "faults.h"
 #include "party.h"
 #include "seam.h"
 
@@ -510,7 +511,9 @@ TEST(a_raised_line_limit_counts_for_a_line_that_has_begun)
 	party_say(a, letters(99));
 	party_settle();
 	party_configure("limits = { line = 10000; };");
-	party_say(a, letters(9900));
+	party_say(a, letters(5000));
+	party_settle();
+	party_say(a, letters(4900));
 	party_say(a, "\n");
 	party_settle();
 	assert_int_equal(strlen(party_hears(b, NULL)), 10000);
@@ -778,6 +781,69 @@ TEST(a_refused_place_is_not_forgotten_when_the_guest_spoke_last)
 	assert_int_equal(strlen(party_hears(b, NULL)), 42);
 }
 
+/* Its queue is full and cannot grow: then it goes without a word. */
+TEST(without_memory_one_that_is_shut_out_is_not_told)
+{
+	struct guest *a = party_join("192.0.2.1"), *b = party_join("192.0.2.2");
+	struct guest *c = party_join("192.0.2.3");
+	struct config *after = config_of("deny = \"192.0.2.2\";"), *before = party.config;
+
+	seam_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
+	for (int i = 0; i < 3; i++) {
+		party_say(a, "a\n");
+		party_say(b, "b\n");
+		if (i == 2) {
+			party_say(c, "c\n");
+			seam_reset();
+			seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+		}
+		for (struct guest *g = a; g <= c; g++)
+			pool_read(&party.pool, g->sd, 512, party.now);
+		pool_deliver(&party.pool, party.now);
+	}
+	assert_false(pool_reading(&party.pool));
+	party.config = after;
+	seam_reset();
+	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
+	pool_reconfigure(&party.pool, after, party.now);
+	seam_reset();
+	config_free(before);
+	assert_false(party_has(b));
+	pool_reap(&party.pool);
+	party_settle();
+}
+
+/* A full buf makes what is fresh leave in the middle of a pass; a queue that then has no place ends
+ * the reading. */
+TEST(without_memory_a_full_buf_ends_the_reading_of_its_pass)
+{
+	struct guest *a = party_join(NULL), *b = party_join(NULL), *c = party_join(NULL);
+	struct guest *d = party_join(NULL);
+	const struct guest *all[] = {a, b, c, d};
+
+	party_configure("limits = { line = 70000; queue = 10000000; };");
+	for (int i = 0; i < 3; i++) {
+		party_say(a, party_line('a', 65500));
+		party_say(b, "b\n");
+		if (i == 2) {
+			party_say(c, "c\n");
+			party_say(d, "d\n");
+		}
+		for (int k = 0; k < 4; k++) {
+			if (i == 2 && k == 3)
+				seam_fail(SEAM_MEMORY, 1, SEAM_ALWAYS, ENOMEM);
+			pool_read(&party.pool, all[k]->sd, k == 3 ? 70000 : 65536, party.now);
+		}
+		pool_deliver(&party.pool, party.now);
+	}
+	assert_false(pool_reading(&party.pool));
+	seam_reset();
+	party.now += POOL_REST;
+	expiry_run(&party.pool, party.now);
+	party_settle();
+	assert_non_null(strstr(party_hears(c, NULL), "b\nd\n"));
+}
+
 #define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
 
 int
@@ -822,6 +888,8 @@ main(void)
 	    POOL_TEST(without_memory_nobody_is_read_and_nothing_is_lost),
 	    POOL_TEST(whichever_allocation_is_refused_every_line_arrives),
 	    POOL_TEST(a_refused_place_is_not_forgotten_when_the_guest_spoke_last),
+	    POOL_TEST(without_memory_one_that_is_shut_out_is_not_told),
+	    POOL_TEST(without_memory_a_full_buf_ends_the_reading_of_its_pass),
 	};
 
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

@@ -280,14 +280,18 @@ TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost)
 
 TEST(refusals_now_and_then_need_no_rest)
 {
-	struct guest *a = party_join(NULL);
+	struct guest *a = party_join(NULL), *b = party_join(NULL);
 
 	for (int i = 0; i < 1000; i++) {
-		/* Nothing is there to read but every other time. */
+		/* Nothing is there to read but every other time, and so it is with writing. */
 		if (i % 2 == 0)
 			party_say(a, "x\n");
 		party_read(a);
-		assert_true(party_reading());
+		if (i % 2 == 0)
+			seam_fail(SEAM_SEND, 0, 1, ENOBUFS);
+		party_write(b);
+		party_hears(b, NULL);
+		assert_true(party_reading() && pool_writing(&party.pool));
 	}
 }
 
