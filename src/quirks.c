@@ -67,7 +67,7 @@ unquote(const char *text, char name[PATH_MAX])
 	name[len] = '\0';
 }
 
-void
+int
 quirks_includes(
     const char *text, void (*see)(void *context, int line, const char *name), void *context)
 {
@@ -78,6 +78,8 @@ quirks_includes(
 	while (text[0] != '\0') {
 		const char *next = skip_words(text);
 
+		if (text[0] == '/' && text[1] == '*' && strstr(text + 2, "*/") == NULL)
+			return line;
 		if (strncmp(text, directive, strlen(directive)) == 0) {
 			next = text + strlen(directive);
 			next += strspn(next, " \t");
@@ -90,4 +92,5 @@ quirks_includes(
 		for (; text < next; text++)
 			line += text[0] == '\n';
 	}
+	return 0;
 }

@@ -20,8 +20,11 @@ long long quirks_number(const char *text, long long value);
  */
 bool quirks_absolute(const char *text);
 
-/* Calls see for each file that is to be included. */
-void quirks_includes(
+/*
+ * Calls see for each file that is to be included. Returns the line of a comment that does not end,
+ * which libconfig would take for the rest of the file, or 0.
+ */
+int quirks_includes(
     const char *text, void (*see)(void *context, int line, const char *name), void *context);
 
 #endif

@@ -173,7 +173,8 @@ setting_bool(struct source *source, const config_setting_t *setting, const struc
 	*(bool *)((char *)source->into + rule->field) = config_setting_get_bool(setting) != 0;
 }
 
-/* A string such as "64K". expand_number would also take "0x40", "64Kx" and "64KK". */
+/* A string such as "64K". expand_number would also take "0x40", "64Kx" and "64KK", and "0100"
+ * as 64. */
 static bool
 setting_size(const config_setting_t *setting, long long *value)
 {
@@ -181,7 +182,7 @@ setting_size(const config_setting_t *setting, long long *value)
 	size_t digits = text != NULL ? strspn(text, "0123456789") : 0;
 	uint64_t size;
 
-	if (digits == 0 || strlen(text) > digits + 1 ||
+	if (digits == 0 || (digits > 1 && text[0] == '0') || strlen(text) > digits + 1 ||
 	    (text[digits] != '\0' && strchr("KkMmGg", text[digits]) == NULL) ||
 	    expand_number(text, &size) < 0)
 		return false;
@@ -302,6 +303,9 @@ source_load(struct source *source)
 		free(text);
 		return NULL;
 	}
+	/* libconfig wants a newline behind a comment that ends the file. */
+	if (len > 0 && text[len - 1] != '\n')
+		text[len++] = '\n';
 	text[len] = '\0';
 	return text;
 }
@@ -313,6 +317,8 @@ struct include {
 	int depth;
 	bool too_deep; /* libconfig refuses the file: no more is to be looked at */
 };
+
+static void look_through(struct include *in, const char *text);
 
 /* libconfig ends the process where what is to be included is a folder. */
 static void
@@ -334,9 +340,23 @@ check_include(void *context, int line, const char *name)
 	} else if (in.depth >= QUIRKS_DEPTH) {
 		from->too_deep = true;
 	} else if ((text = source_load(&included)) != NULL) {
-		quirks_includes(text, check_include, &in);
+		look_through(&in, text);
 		from->too_deep = in.too_deep;
 		free(text);
+	}
+}
+
+/* What libconfig would pass over, or not survive, in a file and those it includes. */
+static void
+look_through(struct include *in, const char *text)
+{
+	int line = quirks_includes(text, check_include, in);
+	struct source where = *in->source;
+
+	if (line > 0 && !in->too_deep) {
+		where.file = in->file;
+		source_fault(&where, line, "a comment that does not end, allowed is /* ... */");
+		in->source->faults++;
 	}
 }
 
@@ -365,7 +385,7 @@ source_read(struct source *source, const struct rule *rules)
 	if (path == NULL)
 		source_fault(source, 0, "%s", strerror(errno));
 	else
-		quirks_includes(source->text, check_include, &top);
+		look_through(&top, source->text);
 	if (source->faults > 0) {
 		free(path);
 		return;

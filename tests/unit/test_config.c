@@ -421,8 +421,8 @@ TEST(a_size_may_bear_a_unit)
 TEST(whatever_is_no_size_is_refused)
 {
 	static const char *const texts[] = {"", "K", "x", "-1", "+1", " 1", "1 ", "1.5K", "64Kx",
-	    "64KK", "64KB", "0x40", "1T", "1E", "1e3", "64 K", "99999999999999999999",
-	    "18446744073709551616K"};
+	    "64KK", "64KB", "0x40", "0100", "010K", "00", "1T", "1E", "1e3", "64 K",
+	    "99999999999999999999", "18446744073709551616K"};
 
 	for (size_t i = 0; i < LENGTH(texts); i++) {
 		char text[128], want[512];

@@ -76,6 +76,28 @@ TEST(a_file_with_a_nul_byte_is_a_fault)
 	expect_load_fault("nul", ": holds a NUL byte, allowed is text");
 }
 
+TEST(a_comment_may_end_the_file_without_a_newline)
+{
+	static const char *const texts[] = {"port = 4242; # x", "port = 4242; // x",
+	    "port = 4242; /* x */", "port = 4242;", "# x\nport = 4242;#"};
+
+	for (size_t i = 0; i < LENGTH(texts); i++) {
+		struct config *config;
+
+		write_text("good", texts[i]);
+		config = load("good");
+		assert_non_null(config);
+		assert_int_equal(config->port, 4242);
+		config_free(config);
+	}
+}
+
+TEST(a_comment_that_does_not_end_is_a_fault)
+{
+	write_text("bad", "port = 4242;\n\n/* deny = \"127.0.0.1\";\n");
+	expect_load_fault("bad", ":3: a comment that does not end, allowed is /* ... */");
+}
+
 TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not)
 {
 	static char text[SETTING_FILE_MAX + 1];
@@ -158,6 +180,15 @@ TEST(a_fault_of_syntax_in_an_included_file_names_that_file)
 }
 
 /* libconfig before 1.7 would end the process. */
+TEST(a_comment_that_does_not_end_in_an_included_file_is_a_fault_of_that_file)
+{
+	write_text("main", "@include \"part\"\nport = 4242; /* x */\n");
+	write_text("part", "trace = false;\n/* x\n");
+	assert_null(load("main"));
+	expect_part_fault(
+	    faults_taken(), "part:2: a comment that does not end, allowed is /* ... */\n");
+}
+
 TEST(a_folder_in_the_place_of_an_included_file_is_a_fault)
 {
 	write_text("main", "port = 80;\n@include \"folder\"\n");
@@ -249,11 +280,14 @@ main(void)
 	    FILE_TEST(a_file_is_read_and_named_in_its_faults),
 	    FILE_TEST(a_file_that_cannot_be_read_is_a_fault),
 	    FILE_TEST(a_file_with_a_nul_byte_is_a_fault),
+	    FILE_TEST(a_comment_may_end_the_file_without_a_newline),
+	    FILE_TEST(a_comment_that_does_not_end_is_a_fault),
 	    FILE_TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not),
 	    FILE_TEST(an_included_file_is_looked_for_beside_the_file_that_names_it),
 	    FILE_TEST(an_included_file_may_be_named_by_its_whole_path),
 	    FILE_TEST(faults_of_an_included_file_name_that_file_and_its_line),
 	    FILE_TEST(a_fault_of_syntax_in_an_included_file_names_that_file),
+	    FILE_TEST(a_comment_that_does_not_end_in_an_included_file_is_a_fault_of_that_file),
 	    FILE_TEST(a_folder_in_the_place_of_an_included_file_is_a_fault),
 	    FILE_TEST(an_included_file_that_is_missing_is_a_fault_of_the_line),
 	    FILE_TEST(a_file_that_includes_itself_is_a_fault),

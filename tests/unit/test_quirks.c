@@ -61,11 +61,13 @@ see(void *context, int line, const char *name)
 	snprintf(seen + len, sizeof(seen) - len, "%d:%s ", line, name);
 }
 
+static int open_comment;
+
 static const char *
 includes(const char *text)
 {
 	seen[0] = '\0';
-	quirks_includes(text, see, seen);
+	open_comment = quirks_includes(text, see, seen);
 	return seen;
 }
 
@@ -91,6 +93,33 @@ TEST(what_only_looks_like_an_include_is_not_seen)
 
 	for (size_t i = 0; i < LENGTH(texts); i++)
 		assert_string_equal(includes(texts[i]), "");
+}
+
+TEST(a_comment_that_does_not_end_is_told_with_its_line)
+{
+	static const struct {
+		const char *text;
+		int line;
+	} cases[] = {
+	    {"", 0},
+	    {"/* x */", 0},
+	    {"/**/", 0},
+	    {"/* x", 1},
+	    {"/*", 1},
+	    {"/*/", 1},
+	    {"a = 1;\n/* x */\n  /* y *\n/", 3},
+	    {"a = \"/*\";\n", 0},
+	    {"# /*\n// /*\n", 0},
+	    {"a = \"two\nlines\";\n/*", 3},
+	    {"*/ /", 0},
+	};
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		includes(cases[i].text);
+		assert_int_equal(open_comment, cases[i].line);
+	}
+	assert_string_equal(includes("@include \"a\"\n/*\n@include \"b\"\n"), "1:a ");
+	assert_int_equal(open_comment, 2);
 }
 
 TEST(a_name_of_any_length_is_kept_within_its_room)
@@ -146,6 +175,7 @@ main(void)
 	    cmocka_unit_test(numbers_in_strings_and_comments_are_none),
 	    cmocka_unit_test(each_file_to_be_included_is_seen_with_its_line),
 	    cmocka_unit_test(what_only_looks_like_an_include_is_not_seen),
+	    cmocka_unit_test(a_comment_that_does_not_end_is_told_with_its_line),
 	    cmocka_unit_test(a_name_of_any_length_is_kept_within_its_room),
 	    cmocka_unit_test(an_absolute_include_is_a_quirk_of_old_versions_only),
 	    cmocka_unit_test(random_texts_are_read_within_bounds),
