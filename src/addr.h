@@ -29,6 +29,7 @@ struct addr {
 struct endpoint {
 	struct addr addr;
 	bool v6only;    /* "::" that leaves IPv4 to an endpoint of its own */
+	bool optional;  /* left out where the machine lacks the address: "localhost" has two */
 	char path[108]; /* sun_path of unix(7) */
 };
 

@@ -132,6 +132,7 @@ take_listen(struct source *source, const config_setting_t *setting, const char *
 			add_endpoint(source, setting, &endpoint);
 			snprintf(address, sizeof(address), "[::1]%s", rest);
 			addr_parse_port(&endpoint.addr, rest[0] == ':' ? address : "::1", port);
+			endpoint.optional = true;
 			add_endpoint(source, setting, &endpoint);
 			return;
 		}

@@ -3,6 +3,7 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,16 +95,12 @@ bind_unix(struct listener *listener, const struct config *config, char *error)
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	const struct sockaddr *sa = (const struct sockaddr *)&sun;
 	struct stat st;
-	mode_t mask;
 	int bound;
 
 	strlcpy(sun.sun_path, endpoint->path, sizeof(sun.sun_path));
-	/* Nobody gets in before the mode and the owner are right. */
-	mask = umask(0777);
 	bound = bind(listener->fd, sa, sizeof(sun));
 	if (bound < 0 && errno == EADDRINUSE && remove_stale(&sun) == 0)
 		bound = bind(listener->fd, sa, sizeof(sun));
-	umask(mask);
 	if (bound < 0)
 		return fail(error, "bind", endpoint);
 	if (lstat(endpoint->path, &st) < 0)
@@ -147,6 +144,7 @@ start_at(struct listener *listener, const struct endpoint *endpoint, const struc
 	if (is_unix ? bind_unix(listener, config, error) < 0
 		    : bind_tcp(listener->fd, endpoint, error) < 0)
 		return -1;
+	/* Not earlier: nobody gets in before the mode and the owner of a unix socket are right. */
 	if (listen(listener->fd, SOMAXCONN) < 0)
 		return fail(error, "listen", endpoint);
 	return 0;
@@ -176,7 +174,7 @@ stop(struct listener *listener)
 	errno = reason;
 }
 
-/* Where the machine has no IPv6, "::" means every IPv4 address. */
+/* Where the machine has no IPv6, "::" means every IPv4 address, and "localhost" 127.0.0.1. */
 static int
 start(struct listener *listener, const struct config *config, char *error)
 {
@@ -187,8 +185,11 @@ start(struct listener *listener, const struct config *config, char *error)
 	if (start_at(listener, endpoint, config, error) == 0)
 		return 0;
 	stop(listener);
-	if ((errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) || endpoint->v6only ||
-	    !addr_same_host(&endpoint->addr, &any6))
+	if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
+		return -1;
+	if (endpoint->optional)
+		return 0;
+	if (endpoint->v6only || !addr_same_host(&endpoint->addr, &any6))
 		return -1;
 	if (start_at(listener, &any4, config, error) == 0)
 		return 0;
@@ -373,7 +374,13 @@ listener_name(const struct listener *listener, char text[LISTENER_NAME])
 		return text;
 	}
 	if (sa.ss_family == AF_UNIX) {
-		strlcpy(text, ((struct sockaddr_un *)&sa)->sun_path, LISTENER_NAME);
+		const char *path = ((struct sockaddr_un *)&sa)->sun_path;
+
+		/* An abstract name begins with a NUL byte, shown as systemd does. */
+		if (path[0] == '\0' && len > offsetof(struct sockaddr_un, sun_path))
+			snprintf(text, LISTENER_NAME, "@%s", path + 1);
+		else
+			strlcpy(text, path, LISTENER_NAME);
 	} else {
 		addr_from_peer(&addr, &sa, listener->fd);
 		addr_format(&addr, text);

@@ -18,10 +18,11 @@
 #define LISTENER_NAME  128 /* room of an address or a path */
 
 struct listener {
-	int fd;
+	int fd;                   /* -1: an optional endpoint that the machine lacks */
 	bool told;                /* the caller's mark: the log knows of it */
+	unsigned waited;          /* passes in a row that its newcomers wait for room */
 	bool inherited;           /* never unlinked, kept whatever a reload says */
-	struct endpoint endpoint; /* as configured; of an inherited one, what it is bound to */
+	struct endpoint endpoint; /* as configured; unset in an inherited one */
 	dev_t dev; /* the file of an own unix socket, so that only that is unlinked */
 	ino_t ino;
 	TAILQ_ENTRY(listener) entry;

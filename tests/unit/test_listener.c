@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -133,6 +134,49 @@ TEST(without_ipv6_an_ipv6_address_is_an_error)
 	assert_string_equal(
 	    ears_error, "socket [::1]:4242: Address family not supported by protocol");
 	assert_int_equal(ear_count(), 0);
+	config_free(config);
+}
+
+TEST(without_ipv6_localhost_means_its_ipv4_address)
+{
+	static const int errors[] = {EAFNOSUPPORT, EADDRNOTAVAIL};
+
+	for (size_t i = 0; i < LENGTH(errors); i++) {
+		struct config *config = EARS("localhost:0");
+
+		seam_fail(SEAM_SOCKET, 1, 1, errors[i]);
+		ears_open(config);
+		assert_int_equal(ear_count(), 2);
+		assert_memory_equal(ear_name(ear_nth(0)), "127.0.0.1:", 10);
+		assert_int_equal(ear_nth(1)->fd, -1);
+		assert_true(ear_can_reach(ear_name(ear_nth(0))));
+		if (ears_have_ipv6()) {
+			/* A later reload finds it there. */
+			assert_int_equal(listeners_change(&ears, config, config, ears_error), 0);
+			assert_memory_equal(ear_name(ear_nth(1)), "[::1]:", 6);
+		}
+		listeners_close(&ears);
+		config_free(config);
+	}
+}
+
+TEST(localhost_needs_its_ipv4_address)
+{
+	struct config *config = EARS("localhost:0");
+
+	seam_fail(SEAM_SOCKET, 0, 1, EADDRNOTAVAIL);
+	assert_int_equal(listeners_open(&ears, config, ears_error), -1);
+	assert_string_equal(ears_error, "socket 127.0.0.1:0: Cannot assign requested address");
+	config_free(config);
+}
+
+TEST(another_failure_of_ipv6_is_an_error_for_localhost_too)
+{
+	struct config *config = EARS("localhost:0");
+
+	seam_fail(SEAM_SOCKET, 1, 1, EMFILE);
+	assert_int_equal(listeners_open(&ears, config, ears_error), -1);
+	assert_string_equal(ears_error, "socket [::1]:0: Too many open files");
 	config_free(config);
 }
 
@@ -304,17 +348,6 @@ TEST(an_owner_alone_leaves_the_group_and_a_group_alone_the_owner)
 	}
 }
 
-TEST(the_umask_is_as_before)
-{
-	struct config *config = EARS("/chat");
-	mode_t before = umask(027), after;
-
-	ears_open(config);
-	after = umask(before);
-	assert_int_equal(after, 027);
-	config_free(config);
-}
-
 TEST(its_file_goes_with_the_listener)
 {
 	struct config *config = EARS("/chat");
@@ -384,6 +417,27 @@ TEST(a_socket_file_that_somebody_listens_on_is_left_alone)
 	assert_true(ear_can_reach(in_folder("chat")));
 	listeners_close(&others);
 	config_free(config);
+}
+
+TEST(a_socket_file_that_takes_nobody_now_is_left_alone)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int full, waits, datagrams;
+
+	strcpy(sun.sun_path, in_folder("chat"));
+	full = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	waits = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(full, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(full, 0), 0);
+	assert_int_equal(connect(waits, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	expect_in_use();
+	close(waits);
+	close(full);
+	unlink(in_folder("chat"));
+	datagrams = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(datagrams, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	expect_in_use();
+	close(datagrams);
 }
 
 TEST(a_file_that_is_no_socket_is_left_alone)
@@ -458,6 +512,20 @@ TEST(passed_sockets_serve_whatever_the_settings_say)
 	config_free(after);
 }
 
+TEST(an_abstract_name_is_shown_with_an_at_sign)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = (socklen_t)offsetof(struct sockaddr_un, sun_path);
+
+	len += 1 + (socklen_t)sprintf(sun.sun_path + 1, "chatd-test-%d", getpid());
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(listeners_inherit(&ears, fd, 1, ears_error), 0);
+	sun.sun_path[0] = '@';
+	assert_string_equal(ear_name(ear_nth(0)), sun.sun_path);
+}
+
 TEST(the_file_of_a_passed_socket_is_the_managers)
 {
 	int path = pass_socket("/passed");
@@ -526,6 +594,9 @@ main(void)
 	    LISTENER_TEST(without_ipv6_every_address_means_every_ipv4_address),
 	    LISTENER_TEST(with_neither_family_every_address_is_an_error),
 	    LISTENER_TEST(without_ipv6_an_ipv6_address_is_an_error),
+	    LISTENER_TEST(without_ipv6_localhost_means_its_ipv4_address),
+	    LISTENER_TEST(localhost_needs_its_ipv4_address),
+	    LISTENER_TEST(another_failure_of_ipv6_is_an_error_for_localhost_too),
 	    LISTENER_TEST(clients_are_made_ready_for_chat),
 	    LISTENER_TEST(nobody_at_the_door_is_eagain),
 	    LISTENER_TEST(a_failed_accept_says_why),
@@ -536,15 +607,16 @@ main(void)
 	    LISTENER_TEST(a_unix_listener_takes_clients_that_go_by_process_and_user),
 	    LISTENER_TEST(its_file_has_the_mode_and_the_owner_of_the_settings),
 	    LISTENER_TEST(an_owner_alone_leaves_the_group_and_a_group_alone_the_owner),
-	    LISTENER_TEST(the_umask_is_as_before),
 	    LISTENER_TEST(its_file_goes_with_the_listener),
 	    LISTENER_TEST(a_file_that_has_taken_its_place_stays),
 	    LISTENER_TEST(a_socket_file_that_nobody_listens_on_is_replaced),
 	    LISTENER_TEST(a_socket_file_that_somebody_listens_on_is_left_alone),
+	    LISTENER_TEST(a_socket_file_that_takes_nobody_now_is_left_alone),
 	    LISTENER_TEST(a_file_that_is_no_socket_is_left_alone),
 	    LISTENER_TEST(a_link_to_a_socket_file_is_left_alone),
 	    LISTENER_TEST(a_folder_that_is_missing_is_an_error_that_names_the_path),
 	    LISTENER_TEST(passed_sockets_serve_whatever_the_settings_say),
+	    LISTENER_TEST(an_abstract_name_is_shown_with_an_at_sign),
 	    LISTENER_TEST(the_file_of_a_passed_socket_is_the_managers),
 	    LISTENER_TEST(clients_of_a_passed_socket_are_made_ready_for_chat),
 	    LISTENER_TEST(what_does_not_listen_for_streams_is_refused),
