@@ -14,4 +14,11 @@
 
 int64_t clock_now(void);
 
+/* A function, since MIN would call what it is given twice. */
+static inline int64_t
+clock_sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 #endif

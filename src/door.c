@@ -11,6 +11,7 @@
 #include "trace.h"
 
 #define BATCH      128 /* clients of one listener in one pass: each pass scans all members */
+#define WAIT_MAX   4   /* passes that a newcomer waits for room: a line and an end take two */
 #define FUTILE_MAX 8   /* times in a row that a ready listener has nobody, until a pause */
 
 void
@@ -101,7 +102,8 @@ refuse(int sd, const struct addr *addr, const char *client, const char *log, int
 	close(sd);
 }
 
-static void
+/* Returns whether the client is in. */
+static bool
 admit(struct pool *pool, int sd, const struct addr *addr, int64_t now)
 {
 	const struct limits *limits = &pool->config->limits;
@@ -122,7 +124,10 @@ admit(struct pool *pool, int sd, const struct addr *addr, int64_t now)
 		refuse(sd, addr, client, log, now);
 	} else if (pool_reserve(pool, sd) < 0 || pool_add(pool, sd, addr, now) < 0) {
 		refuse(sd, addr, "out of memory", strerror(errno), now);
+	} else {
+		return true;
 	}
+	return false;
 }
 
 /* The main sockets leave the read set until a connection goes or the pause is over. */
@@ -131,41 +136,66 @@ pause_accepting(struct door *door, int error, int64_t now)
 {
 	door->again = now + DOOR_PAUSE;
 	if (!door->told)
-		log_warn("accept: %s; new clients wait", strerror(error));
+		log_limited(LOG_ACCEPT, now, "accept: %s; new clients wait", strerror(error));
 	door->told = true;
 }
 
 static void
-resume_accepting(struct door *door)
+resume_accepting(struct door *door, int64_t now)
 {
 	if (door->told)
-		log_info("accept: works again");
+		log_limited(LOG_ACCEPT, now, "accept: works again");
 	door->told = false;
 }
 
+/*
+ * Whether a limit might turn the next newcomer away. Which address it has is not known yet: likely
+ * that of the one before it.
+ */
+static bool
+is_scarce(const struct pool *pool, const struct addr *before)
+{
+	const struct limits *limits = &pool->config->limits;
+
+	if (pool->count >= limits->clients)
+		return true;
+	return limits->clients_per_address > 0 &&
+	       (before == NULL || pool_count_host(pool, before) >= limits->clients_per_address);
+}
+
 void
-door_accept(struct door *door, struct pool *pool, int fd, int64_t now)
+door_accept(struct door *door, struct pool *pool, int fd, bool busy, int64_t now)
 {
 	struct listener *listener;
 	struct addr addr;
 	int accepted = 0, sd;
+	bool scarce = is_scarce(pool, NULL);
 
 	TAILQ_FOREACH(listener, &door->listeners, entry)
 		if (listener->fd == fd)
 			break;
 	for (int i = 0; i < BATCH; i++) {
+		if (busy && scarce && listener->waited < WAIT_MAX) {
+			listener->waited++;
+			return;
+		}
 		if ((sd = listener_accept(listener, &addr)) >= 0) {
 			accepted++;
-			admit(pool, sd, &addr, now);
+			if (admit(pool, sd, &addr, now)) {
+				listener->waited = 0;
+				busy = true;
+			}
+			scarce = is_scarce(pool, &addr);
 		} else if (errno == EAGAIN) {
 			if (accepted > 0)
-				resume_accepting(door);
+				resume_accepting(door, now);
 			break;
 		} else if (errno != ECONNABORTED && errno != EINTR) {
 			pause_accepting(door, errno, now);
 			return;
 		}
 	}
+	listener->waited = 0;
 	door->futile = accepted > 0 ? 0 : door->futile + 1;
 	if (door->futile >= FUTILE_MAX)
 		pause_accepting(door, errno, now);

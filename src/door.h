@@ -37,8 +37,12 @@ void door_log(struct door *door);
 /* Nobody comes in any more. */
 void door_close(struct door *door);
 
-/* Accepts those who wait at the listener with descriptor fd. */
-void door_accept(struct door *door, struct pool *pool, int fd, int64_t now);
+/*
+ * Accepts those who wait at the listener with descriptor fd. busy: members are to be read in this
+ * pass. Then whoever a limit might turn away waits some passes, because the end of a connection may
+ * be among what they sent, and makes room.
+ */
+void door_accept(struct door *door, struct pool *pool, int fd, bool busy, int64_t now);
 
 /* Ends a pause that is over, also when a connection has gone. Returns its deadline. */
 int64_t door_expire(struct door *door, bool gone, int64_t now);

@@ -94,11 +94,11 @@ expire_rests(struct pool *pool, int64_t now)
 int64_t
 expiry_run(struct pool *pool, int64_t now)
 {
-	int64_t next = MIN(expire_stalled(pool, now), expire_rests(pool, now));
+	int64_t next = clock_sooner(expire_stalled(pool, now), expire_rests(pool, now));
 
 	/* Whoever is not read cannot be idle. */
 	if (!pool->reading)
 		pool->resumed = now;
 	pool->reading = pool_reading(pool);
-	return MIN(next, expire_idle(pool, now));
+	return clock_sooner(next, expire_idle(pool, now));
 }

@@ -15,6 +15,7 @@ static struct topic {
 } topics[LOG_TOPICS] = {
     [LOG_REFUSED] = {.what = "refused"},
     [LOG_REMOVED] = {.what = "removed"},
+    [LOG_ACCEPT] = {.what = "about accept"},
 };
 
 void
@@ -93,6 +94,12 @@ log_expire(int64_t now)
 			next = t->until;
 	}
 	return next;
+}
+
+bool
+log_took(void)
+{
+	return sink_took(&err);
 }
 
 int

@@ -10,8 +10,11 @@
 #ifndef CHATD_LOG_H
 #define CHATD_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <syslog.h>
+
+#include "clock.h"
 
 #define LOG_BURST    5
 #define LOG_INTERVAL (10 * CLOCK_SECOND)
@@ -19,6 +22,7 @@
 enum log_topic {
 	LOG_REFUSED, /* clients that were not let in */
 	LOG_REMOVED, /* clients that broke a limit */
+	LOG_ACCEPT,  /* accepting does not work, or again: clients at the limit can alternate */
 	LOG_TOPICS
 };
 
@@ -38,5 +42,7 @@ int64_t log_expire(int64_t now);
 
 /* Returns the descriptor to wait for until it is writable, or -1 when nothing waits. */
 int log_flush(void);
+/* Whether standard error took something since the last call. */
+bool log_took(void);
 
 #endif

@@ -10,7 +10,7 @@
  * until that queue has drained to half, so TCP holds the senders back and nothing is lost. A client
  * that takes nothing for limits.stall seconds meanwhile is removed. In one pass all readers
  * together receive at most about limits.queue bytes, shared evenly, so memory stays near twice
- * that.
+ * that; the spans of clients that do not read, but say very short lines themselves, come on top.
  *
  * Memory refused. Whatever delivering needs is reserved before the recv. Where that is refused
  * nobody is read for POOL_REST, and then it is tried again; what waits still leaves meanwhile.

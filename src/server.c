@@ -95,10 +95,10 @@ static int64_t
 tend(struct server *server)
 {
 	struct pool *pool = &server->pool;
-	int64_t now = server->now, next = MIN(expiry_run(pool, now), log_expire(now));
+	int64_t now = server->now, next = clock_sooner(expiry_run(pool, now), log_expire(now));
 
-	next = MIN(next, door_expire(&server->door, pool_reap(pool), now));
-	next = MIN(next, notify_pass(&server->notify, now, pool->count, pool->lines));
+	next = clock_sooner(next, door_expire(&server->door, pool_reap(pool), now));
+	next = clock_sooner(next, notify_pass(&server->notify, now, pool->count, pool->lines));
 	return server->drained != 0 ? MIN(next, server->drained) : next;
 }
 
@@ -124,11 +124,15 @@ prepare(struct server *server)
  * stream goes on refusing though select calls it writable.
  */
 static int64_t
-await_stream(struct server *server, int fd, int64_t until)
+await_stream(struct server *server, int fd, bool blocked, bool took, int64_t until)
 {
-	if (fd < 0)
+	unsigned *futile = &server->futile_writes[fd];
+
+	if (took || !blocked)
+		*futile = 0;
+	if (!blocked)
 		return until;
-	if (server->futile_writes >= FUTILE_MAX)
+	if (*futile >= FUTILE_MAX)
 		return MIN(until, server->now + POOL_REST);
 	fdset_add(&server->pool.writable, fd);
 	return until;
@@ -139,15 +143,15 @@ static int
 wait_ready(struct server *server, int64_t until)
 {
 	struct fdset *readable = &server->pool.readable, *writable = &server->pool.writable;
-	int maxfd = prepare(server), out, err, ready;
+	int maxfd = prepare(server), ready;
 	struct timespec timeout = {0};
+	bool out, err;
 
 	trace_waiting(maxfd);
-	out = trace_flush();
-	err = log_flush();
-	if (out < 0 && err < 0)
-		server->futile_writes = 0;
-	until = await_stream(server, out, await_stream(server, err, until));
+	out = trace_flush() >= 0;
+	err = log_flush() >= 0;
+	until = await_stream(server, STDOUT_FILENO, out, trace_took(), until);
+	until = await_stream(server, STDERR_FILENO, err, log_took(), until);
 	if (until > server->now) {
 		timeout.tv_sec = (until - server->now) / CLOCK_SECOND;
 		timeout.tv_nsec = (until - server->now) % CLOCK_SECOND * 1000;
@@ -158,8 +162,8 @@ wait_ready(struct server *server, int64_t until)
 	server->now = clock_now();
 	if (ready > 0) {
 		signals_take();
-		server->futile_writes +=
-		    fdset_has(writable, STDOUT_FILENO) || fdset_has(writable, STDERR_FILENO);
+		for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+			server->futile_writes[fd] += fdset_has(writable, fd);
 		return 0;
 	}
 	fdset_clear(readable);
@@ -179,7 +183,7 @@ serve_readable(struct server *server)
 	room = pool_room(pool, readers);
 	FDSET_FOREACH(fd, &pool->readable) {
 		if (fdset_has(&server->door.listening, fd))
-			door_accept(&server->door, pool, fd, server->now);
+			door_accept(&server->door, pool, fd, readers > 0, server->now);
 		else if (fdset_has(&pool->members, fd))
 			pool_read(pool, fd, room, server->now);
 	}
@@ -197,6 +201,17 @@ serve_writable(struct server *server)
 			pool_write(pool, fd, server->now);
 }
 
+/* The listeners of the new config, for which there are descriptors only once the limit is raised.
+ */
+static int
+open_listeners(struct server *server, const struct config *config)
+{
+	raise_nofile(config);
+	if (reserve(server, config) < 0)
+		return -1;
+	return door_change(&server->door, server->config, config);
+}
+
 /* Puts the new config in the place of the old one. */
 static void
 apply(struct server *server, struct config *config)
@@ -206,7 +221,6 @@ apply(struct server *server, struct config *config)
 	door_log(&server->door);
 	server->config = config;
 	trace_enable(config->trace);
-	raise_nofile(config);
 	pool_reconfigure(&server->pool, config, server->now);
 	config_free(before);
 }
@@ -223,8 +237,7 @@ reload(struct server *server)
 		log_warn("nothing to reload: chatd was started without a file");
 	} else if ((config = config_load(file, server->config->fixed_port, log_fault)) == NULL) {
 		log_error("%s: not reloaded, the old settings stay", file);
-	} else if (reserve(server, config) < 0 ||
-		   door_change(&server->door, server->config, config) < 0) {
+	} else if (open_listeners(server, config) < 0) {
 		log_error("%s: not reloaded, the old settings stay", file);
 		config_free(config);
 	} else {

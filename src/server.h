@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "door.h"
@@ -25,10 +26,11 @@ struct server {
 	struct door door;
 	struct pool pool;
 	struct notify notify;
-	sigset_t waiting;       /* the signal mask while the loop waits */
-	int64_t now;            /* of this pass */
-	int64_t drained;        /* while the server ends: its deadline, or 0 */
-	unsigned futile_writes; /* passes in a row in which a writable stream took nothing */
+	sigset_t waiting; /* the signal mask while the loop waits */
+	int64_t now;      /* of this pass */
+	int64_t drained;  /* while the server ends: its deadline, or 0 */
+	/* By stream: passes in a row in which it took nothing, though select called it writable. */
+	unsigned futile_writes[STDERR_FILENO + 1];
 };
 
 /* Takes over config. Opens nothing yet. */

@@ -36,7 +36,8 @@ signals_open(sigset_t *waiting)
 	for (size_t i = 0; i < HANDLED; i++)
 		if (sigaction(handled[i], &action, NULL) < 0)
 			return -1;
-	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &blocked, waiting) < 0)
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0 ||
+	    sigprocmask(SIG_BLOCK, &blocked, waiting) < 0)
 		return -1;
 	for (size_t i = 0; i < HANDLED; i++)
 		sigdelset(waiting, handled[i]);

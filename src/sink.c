@@ -48,6 +48,7 @@ sink_open(struct sink *sink, int fd)
 
 	sink->fd = fd;
 	sink->socket = sink->journal = sink->restore = sink->ended = false;
+	sink->torn = sink->took = false;
 	sink->error = 0;
 	sink->dropped = 0;
 	sink->len = 0;
@@ -117,13 +118,16 @@ sink_line(struct sink *sink, int level, const char *format, ...)
 	va_end(args);
 }
 
-/* Gives up what waits: a full disk must not keep old lines before new ones. */
+/* Gives up what waits but the rest of a line: a full disk must not keep old lines before new. */
 static void
-drop_all(struct sink *sink)
+drop_lines(struct sink *sink)
 {
-	for (size_t i = 0; i < sink->len; i++)
+	const char *end = sink->torn ? memchr(sink->data, '\n', sink->len) : NULL;
+	size_t kept = end != NULL ? (size_t)(end - sink->data) + 1 : 0;
+
+	for (size_t i = kept; i < sink->len; i++)
 		sink->dropped += sink->data[i] == '\n';
-	sink->len = 0;
+	sink->len = kept;
 }
 
 bool
@@ -145,15 +149,28 @@ sink_flush(struct sink *sink)
 		else
 			error = n < 0 ? errno : EAGAIN;
 	}
+	if (done > 0) {
+		sink->took = true;
+		sink->torn = sink->data[done - 1] != '\n';
+	}
 	sink->len -= done;
 	memmove(sink->data, sink->data + done, sink->len);
 	if (error == EAGAIN || error == EINTR)
 		return false;
 	sink->error = error;
 	if (error != 0)
-		drop_all(sink);
+		drop_lines(sink);
 	sink->ended = error == EPIPE || error == ECONNRESET || error == EBADF || error == EINVAL;
 	return true;
+}
+
+bool
+sink_took(struct sink *sink)
+{
+	bool took = sink->took;
+
+	sink->took = false;
+	return took;
 }
 
 unsigned long

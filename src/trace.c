@@ -94,6 +94,12 @@ tell_error(int error)
 	told = error;
 }
 
+bool
+trace_took(void)
+{
+	return sink_took(&out);
+}
+
 int
 trace_flush(void)
 {

@@ -398,6 +398,10 @@ look(int count, fd_set *readable, fd_set *writable, unsigned mask)
 			peer->readable = can_read;
 			peer->writable = can_write;
 		}
+		if (fd == STDOUT_FILENO)
+			world.out.awaited = can_write;
+		if (fd == STDERR_FILENO)
+			world.err.awaited = can_write;
 	}
 	return ready;
 }
@@ -517,6 +521,7 @@ sim_pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
 		if (ready > 0)
 			return ready;
 		if (deliver_signals()) {
+			world.progress++;
 			errno = EINTR;
 			return -1;
 		}

@@ -1,5 +1,6 @@
 #include "model.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,8 +200,10 @@ model_received(struct peer *peer, const char *data, size_t len)
 }
 
 void
-model_ended(struct peer *peer)
+model_ended(struct peer *peer, enum removal how)
 {
+	int error = errno;
+
 	if (peer->held.len >= limits()->line) {
 		peer->removed = TOO_LONG;
 		return;
@@ -209,8 +212,10 @@ model_ended(struct peer *peer)
 		bytes_add(&peer->held, "\n", 1);
 		say_held(peer, peer->held.len);
 	}
-	model_trace("Connection closed for sd %d", peer->sd);
-	peer->removed = LEFT;
+	if (how == LEFT)
+		model_trace("Connection closed for sd %d", peer->sd);
+	peer->removed = how;
+	errno = error;
 }
 
 /* --- who is there */

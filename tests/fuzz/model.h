@@ -30,7 +30,8 @@ int model_settings(struct rules rules, const struct limits *limits);
 void model_pass_begins(void);
 void model_accepted(struct peer *peer);
 void model_received(struct peer *peer, const char *data, size_t len);
-void model_ended(struct peer *peer);
+/* The last that it says is over: recv told of an end of file, LEFT, or of an error, FAILED. */
+void model_ended(struct peer *peer, enum removal how);
 void model_sent(struct peer *peer, const char *data, size_t len);
 void model_closed(struct peer *peer);
 /* It could not be sent to, since it is closed or was shut. */

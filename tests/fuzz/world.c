@@ -205,17 +205,17 @@ sim_recv(int fd, void *data, size_t len, int flags)
 	model_trace("Descriptor %d is readable", fd);
 	if (fault_due(&peer->recv_fault)) {
 		if (!passes(errno))
-			peer->removed = FAILED;
+			model_ended(peer, FAILED);
 		return -1;
 	}
 	n = peer->sent.len - peer->taken;
 	if (n == 0 && peer->reset) {
-		peer->removed = FAILED;
+		model_ended(peer, FAILED);
 		errno = ECONNRESET;
 		return -1;
 	}
 	if (n == 0 && peer->fin) {
-		model_ended(peer);
+		model_ended(peer, LEFT);
 		return 0;
 	}
 	if (n == 0) {
@@ -289,6 +289,8 @@ write_stream(int fd, const void *data, size_t len)
 	len = len < stream->write_most ? len : stream->write_most;
 	if (stream == &world.out)
 		model_traced(data, len);
+	world.progress += stream->awaited;
+	stream->awaited = false;
 	return (ssize_t)len;
 }
 
@@ -588,8 +590,9 @@ sim_setrlimit(int resource, const struct rlimit *limit)
 int
 sim_sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
+	(void)number;
 	(void)old;
-	if (number != SIGPIPE)
+	if (action->sa_handler != SIG_IGN)
 		world.handler = action->sa_handler;
 	return 0;
 }

@@ -101,6 +101,7 @@ struct stream {
 	struct fault fault;
 	bool blocked;
 	size_t write_most;
+	bool awaited;   /* select has called it writable: a write is progress then */
 	bool disturbed; /* there was a fault, so lines may be missing */
 };
 

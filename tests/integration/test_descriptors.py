@@ -113,3 +113,15 @@ def test_a_start_without_descriptors_fails_with_a_message(start):
               under=few_descriptors(4))
     assert d.wait() == 1
     assert "Too many open files" in d.stderr.text() and d.stdout.text() == ""
+
+
+def test_clients_that_come_and_go_at_the_limit_do_not_fill_the_log(start):
+    """Each of them may end the shortage, and bring it back."""
+    d = start(under=few_descriptors(24), trace=False)
+    clients = d.clients(20)
+    d.stderr.wait_for(OUT)
+    for _ in range(100):
+        clients.pop(0).close()
+        clients.pop(0).close()
+        clients += [d.client(), d.client()]
+    assert 5 <= d.stderr.count(r"^accept: ") <= 20, d.stderr.text()

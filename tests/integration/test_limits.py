@@ -50,6 +50,20 @@ def test_a_refused_client_is_not_counted_and_leaves_nothing(start):
     assert len(d.fds()) == len(before)
 
 
+@pytest.mark.parametrize("limit", ["clients = 2", "clients_per_address = 2"])
+def test_a_client_that_comes_right_after_another_has_left_is_let_in(start, limit):
+    d = start(trace=False, more=f"limits = {{ {limit}; }};")
+    stays = d.client()
+    heard = b""
+    for number in range(200):
+        line = b"visit %d\n" % number
+        visitor = d.client(wait=False)
+        visitor.send(line)
+        visitor.close()
+        heard += line
+    stays.expect(heard)
+
+
 def test_as_many_clients_of_one_address_as_allowed_and_not_one_more(start):
     d = start(listen=["0.0.0.0:0"], more="limits = { clients_per_address = 2; };")
     clients = d.clients(2) + d.clients(2, source="127.0.0.2")
@@ -108,6 +122,20 @@ def test_the_log_of_too_long_lines_is_limited_too(start):
     more = re.findall(r"^\.\.\. and (\d+) more removed$", d.stderr.text(), re.M)
     assert 1 <= told <= 20
     assert told + sum(map(int, more)) == 100
+
+
+def test_whoever_goes_on_after_too_long_a_line_hears_why_and_then_the_end(start):
+    """Input that is not read must not become a reset, which could take the reason back."""
+    d = start(trace=False)
+    for _ in range(20):
+        client = d.client()
+        client.socket.settimeout(5)
+        try:
+            client.socket.sendall(b"x" * 300_000)
+        except OSError:
+            pass
+        client.expect(b"chatd: line too long, at most 8192 bytes\n")
+        client.expect_eof()
 
 
 def test_the_shortest_limit_of_a_line_works(start):
@@ -202,3 +230,12 @@ def test_the_limit_of_clients_raises_the_limit_of_descriptors(start):
     d.configure(more="limits = { clients = 2010; };", trace=False)
     d.reload()
     d.clients(10)
+
+
+def test_a_reload_raises_the_limit_of_descriptors_before_it_opens_listeners(start):
+    d = start(more="limits = { clients = 50; };", under=["prlimit", "--nofile=20:"])
+    d.clients(50)
+    listen = [f"127.0.0.{n}:{free_port()}" for n in range(1, 20)]
+    d.configure(listen=listen, more="limits = { clients = 50; };")
+    d.reload()
+    assert len(d.addresses()) == 20

@@ -99,6 +99,18 @@ def test_during_the_end_nobody_is_accepted_and_nothing_is_read(start, tmp):
     assert d.stdout.count("New incoming connection") == 3
 
 
+def test_the_signal_to_end_comes_before_what_is_readable_with_it(start):
+    d = start()
+    a, b = d.clients(2)
+    d.pause()
+    a.send(b"too late\n")
+    d.signal(signal.SIGTERM)
+    d.resume()
+    assert d.wait() == 0
+    assert "is readable" not in d.stdout.text()
+    assert b.read_to_end() == b""
+
+
 def test_a_hangup_during_the_end_does_not_bring_it_back(start, notify):
     d = start(more='limits = { queue = "256K"; };', env=notify.env)
     speaker, reader = d.clients(2)

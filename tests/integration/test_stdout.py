@@ -91,6 +91,21 @@ def test_a_trace_that_waits_is_written_when_the_reader_wakes_up_though_nobody_ta
     trace.wait_for(r"bytes received from sd \d+\nWaiting on select\(\)...\nMaxFd \d\n", count=100)
 
 
+def test_a_reader_that_took_a_part_and_sleeps_again_wakes_nobody(start):
+    reader, writer = small_pipe()
+    d = start(stdout=writer)
+    os.close(writer)
+    talk(d, 1000)
+    for _ in range(12):
+        os.read(reader, 4096)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    before = d.status("voluntary_ctxt_switches")
+    time.sleep(1.5)
+    assert d.status("voluntary_ctxt_switches") - before <= 2
+    os.close(reader)
+
+
 def test_a_full_socket_as_standard_output_does_not_stop_the_chat(start):
     ours, theirs = socket.socketpair()  # as the journal is one
     d = start(stdout=theirs.fileno())
@@ -167,6 +182,12 @@ def test_a_full_disk_does_not_stop_the_chat(start):
     before = d.cpu()
     time.sleep(0.5)
     assert d.cpu() - before < 0.1  # it does not try again and again
+
+
+def test_a_limit_of_the_size_of_files_does_not_end_the_chat(start, tmp):
+    with open(f"{tmp}/trace", "wb") as file:
+        d = start(stdout=file.fileno(), under=["prlimit", "--fsize=4096"])
+    talk(d, 200)
 
 
 def test_a_full_standard_error_does_not_stop_the_chat(start):

@@ -92,6 +92,57 @@ TEST(as_many_of_one_address_as_the_limit_come_in)
 	close(b);
 }
 
+TEST(whoever_comes_as_another_goes_gets_the_place)
+{
+	int a, b, c, d, passes = 0;
+
+	host_start_quiet("limits = { clients = 2; };");
+	a = host_enter();
+	b = host_enter();
+	put_text(a, "my last words\n");
+	close(a);
+	c = host_connect();
+	host_settle();
+	put_text(c, "in\n");
+	host_settle();
+	host_expect(b, "my last words\nin\n");
+	/* Those who stay make no room, and some passes later the next one hears of it. */
+	d = host_connect();
+	host_trace();
+	do {
+		assert_true(++passes <= 5);
+		put_text(b, "busy\n");
+		host_pass();
+	} while (strstr(host_trace(), "New incoming connection") == NULL);
+	assert_true(passes > 1);
+	host_expect_last(d, "chatd: too many clients, at most 2\n");
+	close(b);
+	close(c);
+}
+
+TEST(the_limit_of_an_address_lets_those_wait_too_who_come_as_another_goes)
+{
+	char where[64];
+	int a, b, c;
+
+	host_start("listen = [ \"127.0.0.1:0\" ]; limits = { clients_per_address = 2; };");
+	strcpy(where, host_listens());
+	a = host_connect_tcp(where);
+	host_await();
+	b = host_connect_tcp(where);
+	host_await();
+	put_text(a, "my last words\n");
+	close(a);
+	c = host_connect_tcp(where);
+	host_await();
+	host_await();
+	host_await();
+	assert_true(host_reads(HOST_FIRST) && host_reads(HOST_FIRST + 1));
+	assert_null(strstr(host_log(), "refused"));
+	close(b);
+	close(c);
+}
+
 TEST(clients_of_unix_sockets_are_of_no_address)
 {
 	int a, b;
@@ -271,6 +322,8 @@ main(void)
 	    DOOR_TEST(at_most_128_come_in_within_one_pass),
 	    DOOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
 	    DOOR_TEST(as_many_of_one_address_as_the_limit_come_in),
+	    DOOR_TEST(whoever_comes_as_another_goes_gets_the_place),
+	    DOOR_TEST(the_limit_of_an_address_lets_those_wait_too_who_come_as_another_goes),
 	    DOOR_TEST(clients_of_unix_sockets_are_of_no_address),
 	    DOOR_TEST(whoever_is_not_allowed_is_told_so),
 	    DOOR_TEST(a_client_for_whom_memory_is_refused_is_told_so),

@@ -116,6 +116,11 @@ TEST(a_broken_pipe_is_an_error_and_no_signal)
 	close(ends[1]);
 }
 
+TEST(a_file_too_large_is_an_error_and_no_signal)
+{
+	assert_int_equal(raise(SIGXFSZ), 0);
+}
+
 TEST(signals_that_were_blocked_before_stay_blocked)
 {
 	sigset_t set;
@@ -152,6 +157,7 @@ main(void)
 	    SIGNALS_TEST(a_reload_is_asked_for_once_however_many_signals_came),
 	    SIGNALS_TEST(opening_forgets_what_came_before),
 	    SIGNALS_TEST(a_broken_pipe_is_an_error_and_no_signal),
+	    SIGNALS_TEST(a_file_too_large_is_an_error_and_no_signal),
 	    SIGNALS_TEST(signals_that_were_blocked_before_stay_blocked),
 	    SIGNALS_TEST(signals_that_the_caller_had_blocked_are_heard_all_the_same),
 	};

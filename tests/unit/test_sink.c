@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -376,6 +377,33 @@ TEST(a_full_disk_costs_lines_and_the_sink_goes_on_when_there_is_room)
 	close(memory);
 }
 
+TEST(a_line_that_a_full_disk_has_cut_is_completed_when_there_is_room)
+{
+	struct rlimit before, few = {.rlim_cur = 10};
+	char text[64] = "";
+	int fd = memfd_create("full", MFD_CLOEXEC);
+
+	/* What ignores a full disk is told of this one in the same way. */
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	few.rlim_max = before.rlim_max;
+	sink_open(&sink, fd);
+	sink_line(&sink, LOG_INFO, "first");
+	sink_line(&sink, LOG_INFO, "second");
+	sink_line(&sink, LOG_INFO, "third");
+	setrlimit(RLIMIT_FSIZE, &few);
+	sink_flush(&sink);
+	sink_flush(&sink);
+	setrlimit(RLIMIT_FSIZE, &before);
+	sink_line(&sink, LOG_INFO, "fourth");
+	assert_true(sink_flush(&sink));
+	assert_int_equal(pread(fd, text, sizeof(text) - 1, 0), 20);
+	assert_string_equal(text, "first\nsecond\nfourth\n");
+	assert_int_equal(sink_dropped(&sink), 1);
+	sink_close(&sink);
+	close(fd);
+}
+
 TEST(a_file_is_written_where_it_ends)
 {
 	int memory = memfd_create("file", MFD_CLOEXEC);
@@ -527,6 +555,7 @@ main(void)
 	    SINK_TEST(opening_leaves_no_descriptor_behind),
 	    SINK_TEST(a_descriptor_that_is_not_open_ends_the_sink),
 	    SINK_TEST(a_full_disk_costs_lines_and_the_sink_goes_on_when_there_is_room),
+	    SINK_TEST(a_line_that_a_full_disk_has_cut_is_completed_when_there_is_room),
 	    SINK_TEST(a_file_is_written_where_it_ends),
 	    SINK_TEST(a_terminal_shows_the_lines_and_stays_blocking_for_its_shell),
 	    SINK_TEST(lines_bear_their_level_where_the_stream_is_the_journals),
