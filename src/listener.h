@@ -18,7 +18,7 @@
 #define LISTENER_NAME  128 /* room of an address or a path */
 
 struct listener {
-	int fd;                   /* -1: an optional endpoint that the machine lacks */
+	int fd;                   /* -1: not open, since the machine lacks or has lost it */
 	bool told;                /* the caller's mark: the log knows of it */
 	unsigned waited;          /* passes in a row that its newcomers wait for room */
 	bool inherited;           /* never unlinked, kept whatever a reload says */

@@ -201,8 +201,7 @@ serve_writable(struct server *server)
 			pool_write(pool, fd, server->now);
 }
 
-/* The listeners of the new config, for which there are descriptors only once the limit is raised.
- */
+/* Opens the new config's listeners, for which the limit of descriptors may have to rise first. */
 static int
 open_listeners(struct server *server, const struct config *config)
 {

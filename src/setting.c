@@ -113,8 +113,8 @@ ignore_fault(const char *text)
 	(void)text;
 }
 
-/* The path of an included file: relative to the folder of the file that is read, as libconfig has
- * it. */
+/* The path of an included file, relative to the folder of the file that is read, as in libconfig.
+ */
 static const char *
 include_path(const struct source *source, const char *name, char path[PATH_MAX])
 {
@@ -173,8 +173,7 @@ setting_bool(struct source *source, const config_setting_t *setting, const struc
 	*(bool *)((char *)source->into + rule->field) = config_setting_get_bool(setting) != 0;
 }
 
-/* A string such as "64K". expand_number would also take "0x40", "64Kx" and "64KK", and "0100"
- * as 64. */
+/* A string such as "64K". expand_number would also take "0x40", "64Kx", "64KK", and "010" as 8. */
 static bool
 setting_size(const config_setting_t *setting, long long *value)
 {

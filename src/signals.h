@@ -1,7 +1,7 @@
 /*
  * signals: SIGINT and SIGTERM end the server, SIGHUP reloads it. They are blocked but for the time
- * the loop waits, so none is missed between a look and the wait. SIGPIPE
- * and SIGXFSZ are ignored: the write that they would end the process for fails.
+ * the loop waits, so none is missed between a look and the wait. SIGPIPE and
+ * SIGXFSZ are ignored: the write that would have brought them fails.
  */
 #ifndef CHATD_SIGNALS_H
 #define CHATD_SIGNALS_H

@@ -7,6 +7,7 @@
 #include <sys/param.h>
 
 #include "memory.h"
+#include "sanitized.h"
 #include "target.h"
 
 #define SETTINGS_MAX 512
@@ -120,49 +121,6 @@ say(const struct peer *peer, const char *data, size_t len)
 	tell("said by sd %d: %zu bytes", peer->sd, len);
 }
 
-/* The code point that is well-formed at p, and its bytes; or -1. */
-static long
-decode(const unsigned char *p, size_t left, size_t *size)
-{
-	static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
-	long point;
-
-	*size = p[0] < 0x80       ? 1
-		: p[0] >> 5 == 6  ? 2
-		: p[0] >> 4 == 14 ? 3
-		: p[0] >> 3 == 30 ? 4
-				  : 0;
-	if (*size <= 1)
-		return *size == 1 ? p[0] : -1;
-	if (*size > left)
-		return -1;
-	point = p[0] & (0x7f >> *size);
-	for (size_t i = 1; i < *size; i++) {
-		if (p[i] >> 6 != 2)
-			return -1;
-		point = point << 6 | (p[i] & 0x3f);
-	}
-	if (point < least[*size] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-		return -1;
-	return point;
-}
-
-static void
-sanitize(char *data, size_t len)
-{
-	unsigned char *p = (unsigned char *)data;
-
-	for (size_t i = 0, size; i < len; i += size) {
-		long point = decode(p + i, len - i, &size);
-
-		if (point < 0)
-			size = 1;
-		if (point < 0 || (point < 0x20 && strchr("\t\r\n", (int)point) == NULL) ||
-		    point == 0 || (point >= 0x7f && point < 0xa0))
-			memset(p + i, '?', size);
-	}
-}
-
 /* Says the first whole bytes of what is held, which are whole lines. */
 static void
 say_held(struct peer *peer, size_t whole)
@@ -172,7 +130,7 @@ say_held(struct peer *peer, size_t whole)
 	if (whole == 0)
 		return;
 	if (server.config->sanitize)
-		sanitize(held->data, whole);
+		model_sanitize(held->data, whole);
 	say(peer, held->data, whole);
 	held->len -= whole;
 	memmove(held->data, held->data + whole, held->len);
