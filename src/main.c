@@ -8,11 +8,11 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "config.h"
-#include "log.h"
-#include "options.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "conf/config.h"
+#include "conf/options.h"
 #include "server.h"
-#include "trace.h"
 
 /* Descriptors 0 to 2 that are missing would otherwise become a client's. */
 static int

@@ -8,11 +8,11 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "expiry.h"
-#include "log.h"
-#include "signals.h"
-#include "trace.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/signals.h"
+#include "base/trace.h"
+#include "chat/expiry.h"
 
 #define FUTILE_MAX 8 /* times in a row that a stream which select calls writable takes nothing */
 

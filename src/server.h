@@ -14,10 +14,10 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "config.h"
-#include "door.h"
-#include "notify.h"
-#include "pool.h"
+#include "chat/door.h"
+#include "chat/pool.h"
+#include "conf/config.h"
+#include "host/notify.h"
 
 #define SERVER_DRAIN (5 * CLOCK_SECOND) /* for what waits when the server ends */
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "access.h"
+#include "conf/access.h"
 #include "seam.h"
 #include "target.h"
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config.h"
+#include "conf/config.h"
 #include "memory.h"
 #include "seam.h"
 #include "target.h"

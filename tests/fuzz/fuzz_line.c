@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "line.h"
 #include "sanitized.h"
 #include "target.h"
+#include "wire/line.h"
 
 #define ROOM (1 << 16)
 

@@ -12,13 +12,13 @@
 #include <string.h>
 #include <sys/param.h>
 
-#include "log.h"
+#include "base/log.h"
+#include "base/trace.h"
 #include "memory.h"
 #include "model.h"
 #include "seam.h"
 #include "server.h"
 #include "target.h"
-#include "trace.h"
 #include "world.h"
 
 #define PROGRAM_MAX 4096

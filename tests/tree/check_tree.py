@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """The shape of the source tree, checked.
 
-A module is a .c file and the header of the same name. The floors are stated in one place: the list
-`rooms` in src/meson.build, bottom first, and main on top. A module includes only modules that stand
-before it there, so there is no include cycle, and a reader may take the rooms one by one.
+A module is a .c file and the header of the same name; its name is its path, "wire/queue". A folder
+is a floor. The floors are stated in one place: the list `rooms` in src/meson.build, bottom first,
+and main on top. A module includes only modules that stand before it there, so there is no include
+cycle, and a reader may take the rooms one by one. All rooms of a folder stand together in the list.
 
 Usage: check_tree.py SRC INCLUDE COMPILER...   (INCLUDE holds build.h)
 
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+LINES_MAX = 410
 GENERATED = {'build'}  # headers that the build makes
 
 COMMENT_OR_TEXT = re.compile(
@@ -37,27 +39,36 @@ class Tree:
         self.src = Path(src)
         self.include = str(include)
         self.compiler = compiler
-        self.files = sorted(self.src.glob('*.[ch]'))
+        self.files = sorted(self.src.rglob('*.[ch]'))
+
+    def module(self, path):
+        """"wire/queue" for both wire/queue.c and wire/queue.h."""
+        return str(path.relative_to(self.src).with_suffix(''))
+
+    def place(self, path):
+        """"wire/queue.c"."""
+        return str(path.relative_to(self.src))
 
     def floors(self):
-        """Every module's place in the list, from 0."""
+        """Every module's place in the list, from 0. What belongs to no folder is on top."""
         build = (self.src / 'meson.build').read_text()
         rooms = re.search(r'^rooms\s*=\s*files\((.*?)\)', build, re.DOTALL | re.MULTILINE)
         if rooms is None:
             return {}
-        names = [Path(name).stem for name in re.findall(r"'([^']+)'", rooms.group(1))]
+        names = [name.removesuffix('.c') for name in re.findall(r"'([^']+)'", rooms.group(1))]
         return {name: floor for floor, name in enumerate(names + ['main'])}
 
     def includes(self):
         """For each module the modules that it includes, and where."""
-        graph = {path.stem: {} for path in self.files}
+        graph = {self.module(path): {} for path in self.files}
         for path in self.files:
+            module = self.module(path)
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 found = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
                 if found:
-                    name = Path(found.group(1)).stem
-                    if name != path.stem and name not in GENERATED:
-                        graph[path.stem].setdefault(name, f'{path.name}:{number}')
+                    name = str(Path(found.group(1)).with_suffix(''))
+                    if name != module and name not in GENERATED:
+                        graph[module].setdefault(name, f'{self.place(path)}:{number}')
         return graph
 
     def calls(self, pattern):
@@ -65,7 +76,7 @@ class Tree:
         for path in self.files:
             text = code(path)
             for found in re.finditer(pattern, text):
-                yield path.name, text.count('\n', 0, found.start()) + 1, found.group()
+                yield self.place(path), text.count('\n', 0, found.start()) + 1, found.group()
 
 
 # Each check yields what is wrong.
@@ -104,14 +115,33 @@ def floors(tree):
             yield f'{name}: is in the list of rooms, but not in the tree'
 
 
+def folders_are_floors(tree):
+    """the rooms of a folder stand together in the list, so that a folder is a floor"""
+    left, last = set(), None
+    for name in tree.floors():
+        folder = str(Path(name).parent)
+        if folder != last and folder in left:
+            yield f'{name}: stands apart from the other rooms of {folder}'
+        left.add(last)
+        last = folder
+
+
+def short_files(tree):
+    """no file is longer than a reader likes"""
+    for path in tree.files:
+        lines = path.read_text().count('\n')
+        if lines > LINES_MAX:
+            yield f'{tree.place(path)}: {lines} lines'
+
+
 def own_header_first(tree):
     """every module includes its own header first, so headers lack nothing"""
-    for path in tree.src.glob('*.c'):
+    for path in sorted(tree.src.rglob('*.c')):
         if not path.with_suffix('.h').exists():
             continue
         first = re.search(r'^\s*#\s*include\s+(\S+)', path.read_text(), re.MULTILINE)
-        if first is None or first.group(1) != f'"{path.stem}.h"':
-            yield f'{path.name}: begins with {first.group(1) if first else "nothing"}'
+        if first is None or first.group(1) != f'"{tree.module(path)}.h"':
+            yield f'{tree.place(path)}: begins with {first.group(1) if first else "nothing"}'
 
 
 def one_wait(tree):
@@ -134,7 +164,7 @@ def no_small_sets(tree):
 
 def one_writer_of_stdout(tree):
     """standard output belongs to the trace, and to answers of runs that do not serve"""
-    owners = {'trace.c', 'options.c'}
+    owners = {'base/trace.c', 'conf/options.c'}
     for name, line, found in tree.calls(
             r'\b(?:v?printf|puts|putchar)\s*\(|\bstdout\b|\bSTDOUT_FILENO\b'
             r'|\bv?dprintf\s*\(|\bf?write\s*\(\s*1\b'):
@@ -153,89 +183,92 @@ def one_thread(tree):
     for path in tree.files:
         for found in re.findall(r'#\s*include\s+<(pthread\.h|threads\.h|spawn\.h)>',
                                 path.read_text()):
-            yield f'{path.name}: {found}'
+            yield f'{tree.place(path)}: {found}'
 
 
 def guarded_headers(tree):
     """every header has an include guard of its own name"""
-    for path in tree.src.glob('*.h'):
+    for path in sorted(tree.src.rglob('*.h')):
         guard = f'CHATD_{path.stem.upper()}_H'
         lines = [line for line in code(path).splitlines() if line.strip()]
         if (len(lines) < 3 or lines[0].split() != ['#ifndef', guard]
                 or lines[1].split() != ['#define', guard] or lines[-1].split() != ['#endif']):
-            yield f'{path.name}: no guard {guard}'
+            yield f'{tree.place(path)}: no guard {guard}'
 
 
 def headers_alone(tree):
     """every header compiles alone"""
-    for path in sorted(tree.src.glob('*.h')):
+    for path in sorted(tree.src.rglob('*.h')):
         run = subprocess.run(
             [*tree.compiler, '-std=gnu11', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror',
              '-fsyntax-only', '-I', tree.include, '-I', str(tree.src), '-x', 'c', '-'],
-            input=f'#include "{path.name}"\n#include "{path.name}"\n',
+            input=f'#include "{tree.place(path)}"\n' * 2,
             capture_output=True, text=True)
         if run.returncode != 0:
             lines = run.stderr.splitlines() or ['the compiler failed']
-            yield f'{path.name}: {next((line for line in lines if "error" in line), lines[0])}'
+            yield f'{tree.place(path)}: {next((line for line in lines if "error" in line), lines[0])}'
 
 
 # Each check with a tree that is wrong, and what must be found in it. A file that is not named is as
 # in GOOD, None takes it away.
 
 GOOD = {
-    'meson.build': "rooms = files(\n  'low.c', 'high.c')\n",
-    'low.h': '/* low */\n#ifndef CHATD_LOW_H\n#define CHATD_LOW_H\nint low(int);\n#endif\n',
-    'low.c': '#include "low.h"\n\nint\nlow(int n)\n{\n\treturn n;\n}\n',
-    'high.h': '#ifndef CHATD_HIGH_H\n#define CHATD_HIGH_H\nint high(int);\n#endif\n',
-    'high.c': '#include "high.h"\n\n#include <sys/select.h>\n\n#include "low.h"\n\n'
+    'meson.build': "rooms = files(\n  'base/low.c', 'chat/high.c')\n",
+    'base/low.h': '/* low */\n#ifndef CHATD_LOW_H\n#define CHATD_LOW_H\nint low(int);\n#endif\n',
+    'base/low.c': '#include "base/low.h"\n\nint\nlow(int n)\n{\n\treturn n;\n}\n',
+    'chat/high.h': '#ifndef CHATD_HIGH_H\n#define CHATD_HIGH_H\nint high(int);\n#endif\n',
+    'chat/high.c': '#include "chat/high.h"\n\n#include <sys/select.h>\n\n#include "base/low.h"\n\n'
               'int\nhigh(int n)\n{\n'
               '\t/* select(); printf("x"); fork(); FD_SET */ // select()\n'
               '\tconst char *text = "select() \\" fork() puts() FD_SET(";\n\n'
               '\treturn text[0] + pselect(low(n), 0, 0, 0, 0, 0);\n}\n',
-    'main.c': '#include "high.h"\n\nint\nmain(void)\n{\n\treturn high(1);\n}\n',
+    'main.c': '#include "chat/high.h"\n\nint\nmain(void)\n{\n\treturn high(1);\n}\n',
 }
 
 SELECT = 'int\nother(void)\n{\n\treturn %s;\n}\n'
 
 WRONG = [
-    (no_include_cycle, 'high -> low -> high',
-     {'low.c': '#include "low.h"\n#include "high.h"\n'}),
+    (no_include_cycle, 'base/low -> chat/high -> base/low',
+     {'base/low.c': '#include "base/low.h"\n#include "chat/high.h"\n'}),
     (no_include_cycle, 'a -> b -> c -> a',
      {'a.h': '#include "b.h"\n', 'b.h': '# include "c.h"\n', 'c.c': '#include "a.h"\n'}),
-    (floors, 'low.c:2: high is not below low',
-     {'low.c': '#include "low.h"\n#include "high.h"\n'}),
-    (floors, 'low.h:1: high is not below low', {'low.h': '#include "high.h"\n'}),
+    (floors, 'base/low.c:2: chat/high is not below base/low',
+     {'base/low.c': '#include "base/low.h"\n#include "chat/high.h"\n'}),
+    (floors, 'base/low.h:1: chat/high is not below base/low', {'base/low.h': '#include "chat/high.h"\n'}),
     (floors, 'extra: is not in the list of rooms', {'extra.c': ''}),
     (floors, 'main.c:1: extra is not in the list of rooms',
      {'extra.h': '', 'main.c': '#include "extra.h"\n'}),
-    (floors, 'high.c:1: main is not below high', {'high.c': '#include "main.h"\n', 'main.h': ''}),
-    (floors, 'low: is in the list of rooms, but not in the tree', {'low.c': None, 'low.h': None}),
-    (floors, 'low: is not in the list of rooms', {'meson.build': ''}),
-    (own_header_first, 'high.c: begins with <stdio.h>',
-     {'high.c': '#include <stdio.h>\n#include "high.h"\n'}),
-    (one_wait, 'select is called 2 times: high.c:13, low.c:4',
-     {'low.c': SELECT % 'select(0, 0, 0, 0, 0)'}),
-    (one_wait, 'select is called 0 times', {'high.c': ''}),
-    (one_wait, 'low.c:4: poll(', {'low.c': SELECT % 'poll(0, 0, 0)'}),
-    (one_wait, 'low.c:4: usleep (', {'low.c': SELECT % 'usleep (1)'}),
-    (no_small_sets, 'low.c:4: FD_ISSET', {'low.c': SELECT % 'FD_ISSET(1, set)'}),
-    (no_small_sets, 'low.h:1: FD_SETSIZE', {'low.h': 'extern int room[FD_SETSIZE];\n'}),
-    (one_writer_of_stdout, 'low.c:4: printf(', {'low.c': SELECT % 'printf("x")'}),
-    (one_writer_of_stdout, 'low.c:4: puts (', {'low.c': SELECT % 'puts ("x")'}),
-    (one_writer_of_stdout, 'low.c:4: stdout', {'low.c': SELECT % 'fputs("x", stdout)'}),
-    (one_writer_of_stdout, 'low.c:4: write(1', {'low.c': SELECT % 'write(1, "x", 1)'}),
-    (one_thread, 'low.c:4: fork(', {'low.c': SELECT % 'fork()'}),
-    (one_thread, 'low.c:4: pthread_create(', {'low.c': SELECT % 'pthread_create(0, 0, 0, 0)'}),
-    (one_thread, 'low.c:4: system(', {'low.c': SELECT % 'system("x")'}),
-    (one_thread, 'low.h: threads.h', {'low.h': '#include <threads.h>\n'}),
-    (guarded_headers, 'low.h: no guard CHATD_LOW_H', {'low.h': 'int low(int);\n'}),
-    (guarded_headers, 'low.h: no guard CHATD_LOW_H',
-     {'low.h': '#ifndef CHATD_HIGH_H\n#define CHATD_HIGH_H\nint low(int);\n#endif\n'}),
-    (headers_alone, "low.h: ", {'low.h': GOOD['low.h'].replace('int low(int)', 'size_t low(int)')}),
-    (headers_alone, 'high.h: ', {'high.h': 'struct high { int n; };\n'}),
+    (floors, 'chat/high.c:1: main is not below chat/high', {'chat/high.c': '#include "main.h"\n', 'main.h': ''}),
+    (floors, 'base/low: is in the list of rooms, but not in the tree', {'base/low.c': None, 'base/low.h': None}),
+    (floors, 'base/low: is not in the list of rooms', {'meson.build': ''}),
+    (folders_are_floors, 'base/third: stands apart from the other rooms of base',
+     {'meson.build': "rooms = files('base/low.c', 'chat/high.c', 'base/third.c')\n"}),
+    (short_files, 'base/low.c: ', {'base/low.c': '\n' * (LINES_MAX + 1)}),
+    (own_header_first, 'chat/high.c: begins with <stdio.h>',
+     {'chat/high.c': '#include <stdio.h>\n#include "chat/high.h"\n'}),
+    (one_wait, 'select is called 2 times: base/low.c:4, chat/high.c:13',
+     {'base/low.c': SELECT % 'select(0, 0, 0, 0, 0)'}),
+    (one_wait, 'select is called 0 times', {'chat/high.c': ''}),
+    (one_wait, 'base/low.c:4: poll(', {'base/low.c': SELECT % 'poll(0, 0, 0)'}),
+    (one_wait, 'base/low.c:4: usleep (', {'base/low.c': SELECT % 'usleep (1)'}),
+    (no_small_sets, 'base/low.c:4: FD_ISSET', {'base/low.c': SELECT % 'FD_ISSET(1, set)'}),
+    (no_small_sets, 'base/low.h:1: FD_SETSIZE', {'base/low.h': 'extern int room[FD_SETSIZE];\n'}),
+    (one_writer_of_stdout, 'base/low.c:4: printf(', {'base/low.c': SELECT % 'printf("x")'}),
+    (one_writer_of_stdout, 'base/low.c:4: puts (', {'base/low.c': SELECT % 'puts ("x")'}),
+    (one_writer_of_stdout, 'base/low.c:4: stdout', {'base/low.c': SELECT % 'fputs("x", stdout)'}),
+    (one_writer_of_stdout, 'base/low.c:4: write(1', {'base/low.c': SELECT % 'write(1, "x", 1)'}),
+    (one_thread, 'base/low.c:4: fork(', {'base/low.c': SELECT % 'fork()'}),
+    (one_thread, 'base/low.c:4: pthread_create(', {'base/low.c': SELECT % 'pthread_create(0, 0, 0, 0)'}),
+    (one_thread, 'base/low.c:4: system(', {'base/low.c': SELECT % 'system("x")'}),
+    (one_thread, 'base/low.h: threads.h', {'base/low.h': '#include <threads.h>\n'}),
+    (guarded_headers, 'base/low.h: no guard CHATD_LOW_H', {'base/low.h': 'int low(int);\n'}),
+    (guarded_headers, 'base/low.h: no guard CHATD_LOW_H',
+     {'base/low.h': '#ifndef CHATD_HIGH_H\n#define CHATD_HIGH_H\nint low(int);\n#endif\n'}),
+    (headers_alone, "base/low.h: ", {'base/low.h': GOOD['base/low.h'].replace('int low(int)', 'size_t low(int)')}),
+    (headers_alone, 'chat/high.h: ', {'chat/high.h': 'struct high { int n; };\n'}),
 ]
 
-CHECKS = [no_include_cycle, floors, own_header_first, one_wait, no_small_sets,
+CHECKS = [no_include_cycle, floors, folders_are_floors, short_files, own_header_first, one_wait, no_small_sets,
           one_writer_of_stdout, one_thread, guarded_headers, headers_alone]
 
 
@@ -243,6 +276,7 @@ def faults_of_sample(check, changes, include, compiler):
     with tempfile.TemporaryDirectory() as folder:
         for name, text in {**GOOD, **changes}.items():
             if text is not None:
+                Path(folder, name).parent.mkdir(exist_ok=True)
                 Path(folder, name).write_text(text)
         return list(check(Tree(folder, include, compiler)))
 

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "config.h"
+#include "conf/config.h"
 
 /* Takes one fault. */
 void faults_take(const char *text);

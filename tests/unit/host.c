@@ -13,12 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "addr.h"
-#include "clock.h"
-#include "config.h"
-#include "log.h"
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "conf/config.h"
 #include "server.h"
-#include "trace.h"
 #include "unit.h"
 
 #define CONTROL 500  /* descriptors of the child for the test, far above the server's own */

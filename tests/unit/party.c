@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/trace.h"
 #include "faults.h"
-#include "log.h"
 #include "seam.h"
-#include "trace.h"
 #include "unit.h"
 
 struct party party;

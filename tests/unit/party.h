@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "clock.h"
-#include "expiry.h"
-#include "pool.h"
+#include "base/clock.h"
+#include "chat/expiry.h"
+#include "chat/pool.h"
 
 struct guest {
 	int fd; /* its own end */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "access.h"
+#include "conf/access.h"
 #include "seam.h"
 
 static struct addr

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "addr.h"
+#include "base/addr.h"
 
 static struct addr
 parsed(const char *text, uint16_t port)

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "conn.h"
 #include "seam.h"
+#include "wire/conn.h"
 
 #define MAX  64    /* bytes of a line */
 #define ROOM 65536 /* bytes of one recv */

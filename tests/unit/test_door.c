@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "door.h"
+#include "chat/door.h"
 #include "host.h"
 
 /* So that a crowd at the door does not keep those who are in waiting. */

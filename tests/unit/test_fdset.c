@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "fdset.h"
+#include "base/fdset.h"
 #include "seam.h"
 
 static const int edges[] = {0, 1, 62, 63, 64, 65, 127, 128, 1022, 1023, 1024, 1025, 4095, 4096};

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "line.h"
 #include "seam.h"
+#include "wire/line.h"
 
 /* Cutting */
 

@@ -8,8 +8,8 @@
 
 #include "ears.h"
 #include "faults.h"
-#include "listener.h"
 #include "seam.h"
+#include "wire/listener.h"
 
 /* A reload */
 

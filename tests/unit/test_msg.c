@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "msg.h"
 #include "seam.h"
+#include "wire/msg.h"
 
 /* Receives text into the arena, as conn_read does. */
 static struct msg

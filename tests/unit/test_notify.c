@@ -9,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "notify.h"
+#include "base/clock.h"
+#include "host/notify.h"
 #include "seam.h"
 
 #define NOW (1000 * CLOCK_SECOND)

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "build.h"
-#include "options.h"
+#include "conf/options.h"
 
 static int
 setup(void **state)

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "queue.h"
 #include "seam.h"
+#include "wire/queue.h"
 
 static struct arena arena;
 

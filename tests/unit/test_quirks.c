@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "quirks.h"
+#include "conf/quirks.h"
 
 /* 9034 and 2 to the 32nd: libconfig before 1.7 makes 9034 of it. */
 #define LARGE "4294976330"

@@ -10,9 +10,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "chat/pool.h"
 #include "host.h"
-#include "pool.h"
 #include "server.h"
 
 /* A pass */

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "conf/setting.h"
 #include "faults.h"
-#include "setting.h"
 
 /* A struct of the test's own, so that the room is shown apart from chatd's settings. */
 static struct values {

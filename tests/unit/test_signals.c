@@ -5,7 +5,7 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-#include "signals.h"
+#include "base/signals.h"
 
 static sigset_t waiting, before;
 

@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "sink.h"
+#include "base/sink.h"
 
 static struct sink sink;
 

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "trace.h"
+#include "base/log.h"
+#include "base/trace.h"
 
 static int
 setup(void **state)

@@ -1,0 +1,177 @@
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+int
+addr_size(const struct addr *addr)
+{
+	return addr->family == AF_INET ? 4 : 16;
+}
+
+bool
+addr_same_host(const struct addr *a, const struct addr *b)
+{
+	return a->family == b->family && a->family != AF_UNIX && a->scope == b->scope &&
+	       memcmp(a->ip, b->ip, (size_t)addr_size(a)) == 0;
+}
+
+const char *
+addr_format(const struct addr *addr, char text[ADDR_TEXT])
+{
+	char ip[INET6_ADDRSTRLEN], scope[16] = "";
+
+	if (addr->family == AF_UNIX) {
+		snprintf(text, ADDR_TEXT, "unix(pid %d, uid %d)", addr->peer.pid, addr->peer.uid);
+		return text;
+	}
+	inet_ntop(addr->family, addr->ip, ip, sizeof(ip));
+	if (addr->scope != 0)
+		snprintf(scope, sizeof(scope), "%%%u", addr->scope);
+	snprintf(text, ADDR_TEXT, addr->family == AF_INET ? "%s%s:%u" : "[%s%s]:%u", ip, scope,
+	    addr->port);
+	return text;
+}
+
+static void
+set_ipv6(struct addr *addr, const struct in6_addr *in6)
+{
+	if (memcmp(in6, v4_mapped, sizeof(v4_mapped)) == 0) {
+		addr->family = AF_INET;
+		memcpy(addr->ip, in6->s6_addr + 12, 4);
+	} else {
+		addr->family = AF_INET6;
+		memcpy(addr->ip, in6, 16);
+	}
+}
+
+int
+addr_parse(struct addr *addr, const char *text)
+{
+	char ip[INET6_ADDRSTRLEN];
+	const char *error = NULL;
+	struct in6_addr in6;
+	size_t len = strcspn(text, "%");
+
+	memset(addr, 0, sizeof(*addr));
+	if (inet_pton(AF_INET, text, addr->ip) == 1) {
+		addr->family = AF_INET;
+		return 0;
+	}
+	if (len >= sizeof(ip))
+		return -1;
+	strlcpy(ip, text, len + 1);
+	if (inet_pton(AF_INET6, ip, &in6) != 1)
+		return -1;
+	set_ipv6(addr, &in6);
+	if (text[len] == '\0')
+		return 0;
+	/* By name or by number, as addr_format writes it. */
+	addr->scope = if_nametoindex(text + len + 1);
+	if (addr->scope == 0)
+		addr->scope = (uint32_t)strtonum(text + len + 1, 1, UINT32_MAX, &error);
+	return addr->family == AF_INET6 && error == NULL ? 0 : -1;
+}
+
+/* "[v6]" in the first len bytes of text. */
+static int
+parse_bracketed(struct addr *addr, const char *text, size_t len)
+{
+	char host[ADDR_TEXT];
+
+	if (len < 2 || len >= sizeof(host) || text[0] != '[' || text[len - 1] != ']')
+		return -1;
+	strlcpy(host, text + 1, len - 1);
+	return strchr(host, ':') != NULL ? addr_parse(addr, host) : -1;
+}
+
+int
+addr_parse_port(struct addr *addr, const char *text, uint16_t port)
+{
+	const char *colon = strrchr(text, ':'), *error = NULL;
+	char host[ADDR_TEXT];
+	size_t len;
+
+	len = strlen(text);
+	if (addr_parse(addr, text) == 0 || parse_bracketed(addr, text, len) == 0) {
+		addr->port = port;
+		return 0;
+	}
+	if (colon == NULL || (len = (size_t)(colon - text)) >= sizeof(host) || colon[1] < '0' ||
+	    colon[1] > '9')
+		return -1;
+	strlcpy(host, text, len + 1);
+	if (parse_bracketed(addr, text, len) < 0 &&
+	    (strchr(host, ':') != NULL || addr_parse(addr, host) < 0))
+		return -1;
+	addr->port = (uint16_t)strtonum(colon + 1, 0, UINT16_MAX, &error);
+	return error == NULL ? 0 : -1;
+}
+
+void
+addr_from_peer(struct addr *addr, const struct sockaddr_storage *sa, int sd)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->family = sa->ss_family;
+	if (sa->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
+
+		memcpy(addr->ip, &in->sin_addr, 4);
+		addr->port = ntohs(in->sin_port);
+	} else if (sa->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
+
+		set_ipv6(addr, &in6->sin6_addr);
+		addr->port = ntohs(in6->sin6_port);
+		addr->scope = in6->sin6_scope_id;
+	} else {
+		struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
+		socklen_t len = sizeof(cred);
+
+		getsockopt(sd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+		addr->family = AF_UNIX;
+		addr->peer.pid = cred.pid;
+		addr->peer.uid = (int)cred.uid;
+	}
+}
+
+socklen_t
+addr_to_sockaddr(const struct addr *addr, struct sockaddr_storage *sa)
+{
+	memset(sa, 0, sizeof(*sa));
+	sa->ss_family = addr->family;
+	if (addr->family == AF_INET) {
+		struct sockaddr_in *in = (struct sockaddr_in *)sa;
+
+		memcpy(&in->sin_addr, addr->ip, 4);
+		in->sin_port = htons(addr->port);
+		return sizeof(*in);
+	}
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+
+	memcpy(&in6->sin6_addr, addr->ip, 16);
+	in6->sin6_port = htons(addr->port);
+	in6->sin6_scope_id = addr->scope;
+	return sizeof(*in6);
+}
+
+const char *
+endpoint_format(const struct endpoint *endpoint, char text[ADDR_TEXT])
+{
+	return endpoint->path[0] != '\0' ? endpoint->path : addr_format(&endpoint->addr, text);
+}
+
+bool
+endpoint_same(const struct endpoint *a, const struct endpoint *b)
+{
+	if (a->path[0] != '\0' || b->path[0] != '\0')
+		return strcmp(a->path, b->path) == 0;
+	return addr_same_host(&a->addr, &b->addr) && a->addr.port == b->addr.port &&
+	       a->v6only == b->v6only;
+}

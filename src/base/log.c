@@ -1,0 +1,116 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/sink.h"
+
+static struct sink err;
+
+static struct topic {
+	const char *what;
+	int64_t until;       /* end of the interval that is being counted; 0: none is */
+	unsigned long count; /* messages in it */
+} topics[LOG_TOPICS] = {
+    [LOG_REFUSED] = {.what = "refused"},
+    [LOG_REMOVED] = {.what = "removed"},
+    [LOG_ACCEPT] = {.what = "about accept"},
+};
+
+void
+log_open(void)
+{
+	sink_open(&err, STDERR_FILENO);
+}
+
+void
+log_close(void)
+{
+	log_expire(CLOCK_NEVER);
+	log_flush();
+	sink_close(&err);
+}
+
+#define LOG(level, format)                             \
+	do {                                           \
+		va_list args;                          \
+                                                       \
+		va_start(args, format);                \
+		sink_vline(&err, level, format, args); \
+		va_end(args);                          \
+		log_flush();                           \
+	} while (0)
+
+void
+log_error(const char *format, ...)
+{
+	LOG(LOG_ERR, format);
+}
+
+void
+log_fault(const char *text)
+{
+	log_error("%s", text);
+}
+
+void
+log_warn(const char *format, ...)
+{
+	LOG(LOG_WARNING, format);
+}
+
+void
+log_info(const char *format, ...)
+{
+	LOG(LOG_INFO, format);
+}
+
+void
+log_limited(enum log_topic topic, int64_t now, const char *format, ...)
+{
+	struct topic *t = &topics[topic];
+
+	log_expire(now);
+	if (t->until == 0)
+		t->until = now + LOG_INTERVAL;
+	if (t->count++ < LOG_BURST)
+		LOG(LOG_WARNING, format);
+}
+
+int64_t
+log_expire(int64_t now)
+{
+	int64_t next = CLOCK_NEVER;
+
+	for (struct topic *t = topics; t < topics + LOG_TOPICS; t++) {
+		if (t->until != 0 && now >= t->until) {
+			if (t->count > LOG_BURST)
+				log_warn("... and %lu more %s", t->count - LOG_BURST, t->what);
+			t->until = 0;
+			t->count = 0;
+		}
+		if (t->count > LOG_BURST && t->until < next)
+			next = t->until;
+	}
+	return next;
+}
+
+bool
+log_took(void)
+{
+	return sink_took(&err);
+}
+
+int
+log_flush(void)
+{
+	unsigned long dropped;
+
+	if (!sink_flush(&err))
+		return err.fd;
+	if ((dropped = sink_dropped(&err)) == 0)
+		return -1;
+	sink_line(&err, LOG_WARNING, "standard error was blocked, %lu lines dropped", dropped);
+	return sink_flush(&err) ? -1 : err.fd;
+}

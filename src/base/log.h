@@ -1,0 +1,48 @@
+/*
+ * log: messages for the administrator on standard error, one line each.
+ *
+ * Standard error is never waited for (see sink.h). Under systemd each line bears its level as a
+ * <N> prefix; from a shell it is the bare text. A message never holds a byte that a client sent.
+ *
+ * What a stranger can cause at will goes through log_limited: of each topic, LOG_BURST lines every
+ * LOG_INTERVAL, then "... and N more refused".
+ */
+#ifndef CHATD_LOG_H
+#define CHATD_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <syslog.h>
+
+#include "base/clock.h"
+
+#define LOG_BURST    5
+#define LOG_INTERVAL (10 * CLOCK_SECOND)
+
+enum log_topic {
+	LOG_REFUSED, /* clients that were not let in */
+	LOG_REMOVED, /* clients that broke a limit */
+	LOG_ACCEPT,  /* accepting does not work, or again: clients at the limit can alternate */
+	LOG_TOPICS
+};
+
+void log_open(void);
+void log_close(void);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* An error as it is, for those who want a function of one text. */
+void log_fault(const char *text);
+void log_limited(enum log_topic topic, int64_t now, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Tells the counts that are due. Returns when the next one is, or CLOCK_NEVER. */
+int64_t log_expire(int64_t now);
+
+/* Returns the descriptor to wait for until it is writable, or -1 when nothing waits. */
+int log_flush(void);
+/* Whether standard error took something since the last call. */
+bool log_took(void);
+
+#endif

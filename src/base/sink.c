@@ -1,0 +1,185 @@
+#include "base/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* systemd sets JOURNAL_STREAM to "device:inode" of the stream it connected to the journal. */
+static bool
+is_journal(const struct stat *st)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t dev, ino;
+
+	return stream != NULL && sscanf(stream, "%ju:%ju", &dev, &ino) == 2 && dev == st->st_dev &&
+	       ino == st->st_ino;
+}
+
+static void
+open_nonblocking(struct sink *sink)
+{
+	char path[sizeof("/proc/self/fd/") + 11];
+	int flags, own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", sink->fd);
+	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own >= 0) {
+		int replaced = dup2(own, sink->fd);
+
+		close(own);
+		if (replaced >= 0)
+			return;
+	}
+	flags = fcntl(sink->fd, F_GETFL);
+	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
+		sink->restore = fcntl(sink->fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+void
+sink_open(struct sink *sink, int fd)
+{
+	struct stat st;
+
+	sink->fd = fd;
+	sink->socket = sink->journal = sink->restore = sink->ended = false;
+	sink->torn = sink->took = false;
+	sink->error = 0;
+	sink->dropped = 0;
+	sink->len = 0;
+	if (fstat(fd, &st) < 0) {
+		sink->error = errno;
+		sink->ended = true;
+		return;
+	}
+	sink->journal = is_journal(&st);
+	sink->socket = S_ISSOCK(st.st_mode);
+	if (!sink->socket && !S_ISREG(st.st_mode))
+		open_nonblocking(sink);
+}
+
+void
+sink_close(struct sink *sink)
+{
+	sink_flush(sink);
+	if (sink->restore)
+		fcntl(sink->fd, F_SETFL, fcntl(sink->fd, F_GETFL) & ~O_NONBLOCK);
+	sink->restore = false;
+}
+
+/* Formats the line at the end of the buffer. Returns whether it fitted. */
+static bool
+append(struct sink *sink, int level, const char *format, va_list args)
+{
+	size_t room = sizeof(sink->data) - sink->len;
+	char *end = sink->data + sink->len;
+	int prefix = 0, text;
+
+	if (sink->journal)
+		prefix = snprintf(end, room, "<%d>", level);
+	if (prefix < 0 || (size_t)prefix >= room)
+		return false;
+	text = vsnprintf(end + prefix, room - (size_t)prefix, format, args);
+	if (text < 0 || (size_t)prefix + (size_t)text >= room)
+		return false;
+	sink->len += (size_t)prefix + (size_t)text;
+	sink->data[sink->len++] = '\n';
+	return true;
+}
+
+void
+sink_vline(struct sink *sink, int level, const char *format, va_list args)
+{
+	va_list again;
+
+	if (sink->ended)
+		return;
+	va_copy(again, args);
+	if (!append(sink, level, format, args)) {
+		sink_flush(sink);
+		if (!append(sink, level, format, again))
+			sink->dropped++;
+	}
+	va_end(again);
+}
+
+void
+sink_line(struct sink *sink, int level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	sink_vline(sink, level, format, args);
+	va_end(args);
+}
+
+/* Gives up what waits but the rest of a line: a full disk must not keep old lines before new. */
+static void
+drop_lines(struct sink *sink)
+{
+	const char *end = sink->torn ? memchr(sink->data, '\n', sink->len) : NULL;
+	size_t kept = end != NULL ? (size_t)(end - sink->data) + 1 : 0;
+
+	for (size_t i = kept; i < sink->len; i++)
+		sink->dropped += sink->data[i] == '\n';
+	sink->len = kept;
+}
+
+bool
+sink_flush(struct sink *sink)
+{
+	size_t done = 0;
+	int error = 0;
+
+	if (sink->len == 0)
+		return true;
+	while (done < sink->len && error == 0) {
+		const char *data = sink->data + done;
+		size_t len = sink->len - done;
+		ssize_t n = sink->socket ? send(sink->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+					 : write(sink->fd, data, len);
+
+		if (n > 0)
+			done += (size_t)n;
+		else
+			error = n < 0 ? errno : EAGAIN;
+	}
+	if (done > 0) {
+		sink->took = true;
+		sink->torn = sink->data[done - 1] != '\n';
+	}
+	sink->len -= done;
+	memmove(sink->data, sink->data + done, sink->len);
+	if (error == EAGAIN || error == EINTR)
+		return false;
+	sink->error = error;
+	if (error != 0)
+		drop_lines(sink);
+	sink->ended = error == EPIPE || error == ECONNRESET || error == EBADF || error == EINVAL;
+	return true;
+}
+
+bool
+sink_took(struct sink *sink)
+{
+	bool took = sink->took;
+
+	sink->took = false;
+	return took;
+}
+
+unsigned long
+sink_dropped(struct sink *sink)
+{
+	unsigned long dropped = sink->dropped;
+
+	if (sink->error != 0 || sink->len > 0)
+		return 0;
+	sink->dropped = 0;
+	return dropped;
+}

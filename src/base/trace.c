@@ -1,0 +1,114 @@
+#include "base/trace.h"
+
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sink.h"
+
+static struct sink out;
+static bool on;
+static int told; /* the error of standard output that the log knows of */
+
+/* The table of the required lines. The space after the last one belongs to it. */
+#define WAITING  "Waiting on select()..."
+#define MAXFD    "MaxFd %d"
+#define ACCEPTED "New incoming connection on sd %d"
+#define READABLE "Descriptor %d is readable"
+#define RECEIVED "%zu bytes received from sd %d"
+#define CLOSED   "Connection closed for sd %d"
+#define REMOVING "removing connection with sd %d "
+
+#define LINE(...)                                                \
+	do {                                                     \
+		if (on)                                          \
+			sink_line(&out, LOG_DEBUG, __VA_ARGS__); \
+	} while (0)
+
+void
+trace_open(bool enabled)
+{
+	sink_open(&out, STDOUT_FILENO);
+	on = enabled;
+	told = 0;
+}
+
+void
+trace_enable(bool enabled)
+{
+	on = enabled;
+}
+
+void
+trace_close(void)
+{
+	trace_flush();
+	sink_close(&out);
+}
+
+void
+trace_waiting(int maxfd)
+{
+	LINE(WAITING);
+	LINE(MAXFD, maxfd);
+}
+
+void
+trace_accepted(int sd)
+{
+	LINE(ACCEPTED, sd);
+}
+
+void
+trace_readable(int sd)
+{
+	LINE(READABLE, sd);
+}
+
+void
+trace_received(size_t len, int sd)
+{
+	LINE(RECEIVED, len, sd);
+}
+
+void
+trace_closed(int sd)
+{
+	LINE(CLOSED, sd);
+}
+
+void
+trace_removing(int sd)
+{
+	LINE(REMOVING, sd);
+}
+
+/* A full disk is told once when it begins, a reader that has gone once and for all. */
+static void
+tell_error(int error)
+{
+	if (error != 0 && error != told && on)
+		log_warn("standard output: %s; the trace %s", strerror(error),
+		    out.ended ? "ends" : "loses lines");
+	told = error;
+}
+
+bool
+trace_took(void)
+{
+	return sink_took(&out);
+}
+
+int
+trace_flush(void)
+{
+	unsigned long dropped;
+
+	if (!sink_flush(&out))
+		return out.fd;
+	tell_error(out.error);
+	if ((dropped = sink_dropped(&out)) > 0)
+		log_warn("standard output was blocked, %lu trace lines dropped", dropped);
+	return -1;
+}

@@ -1,0 +1,64 @@
+/*
+ * config: the settings, read from a libconfig file into one validated value.
+ *
+ * config_load reads the whole file, reports every fault it finds, and returns either a complete
+ * struct config or nothing. The value is not changed afterwards: a reload loads another one and
+ * frees the old one.
+ */
+#ifndef CHATD_CONFIG_H
+#define CHATD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "conf/access.h"
+#include "conf/setting.h"
+
+#define CONFIG_PORT 9034
+
+/* The largest value of each limit, and with it the largest memory the limit can be made to cost. */
+#define CONFIG_MAX_CLIENTS 1048576    /* nr_open of Linux: more descriptors no process has */
+#define CONFIG_MAX_LINE    1048576    /* every client may keep one unfinished line */
+#define CONFIG_MIN_QUEUE   1024       /* less would hold senders back for single lines */
+#define CONFIG_MAX_QUEUE   1073741824 /* offsets in a buf have 32 bits */
+#define CONFIG_MAX_STALL   86400      /* a day */
+#define CONFIG_MAX_IDLE    31536000   /* a year */
+
+struct limits {
+	uint32_t clients;
+	uint32_t clients_per_address; /* 0: no limit */
+	uint32_t line;                /* bytes, the line's end included */
+	uint32_t queue;               /* bytes that wait for one client before senders are held */
+	uint32_t stall;               /* seconds */
+	uint32_t idle;                /* seconds; 0: never */
+};
+
+struct config {
+	char *file;          /* NULL: built-in defaults */
+	uint16_t fixed_port; /* of the command line, stronger than the file's; 0: none */
+	uint32_t port;
+	struct endpoint *endpoints;
+	size_t n_endpoints;
+	bool trace;
+	bool log_connections;
+	bool sanitize;
+	struct limits limits;
+	struct access *access;
+	mode_t unix_mode;
+	uid_t unix_owner; /* (uid_t)-1: as created */
+	gid_t unix_group; /* (gid_t)-1: as created */
+};
+
+/*
+ * file NULL gives the defaults. port is that of the command line, or 0.
+ * Returns NULL after at least one fault. The caller frees the value.
+ */
+struct config *config_load(const char *file, uint16_t port, setting_tell *tell);
+/* The same from a text; file names it in faults, and @include is relative to its folder. */
+struct config *config_parse(const char *text, const char *file, uint16_t port, setting_tell *tell);
+void config_free(struct config *config);
+
+#endif

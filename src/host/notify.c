@@ -1,0 +1,135 @@
+#include "host/notify.h"
+
+#include <bsd/string.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Also after the manager has bound its socket anew. Returns 0, or -1 with errno. */
+static int
+connect_manager(int fd, const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	size_t len = strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
+
+	if (len >= sizeof(sun.sun_path) || (path[0] != '/' && path[0] != '@')) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (path[0] == '@')
+		sun.sun_path[0] = '\0'; /* an abstract name, which ends where its length says */
+	return connect(
+	    fd, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+}
+
+int
+notify_open(struct notify *notify, int highest)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	uint64_t watchdog;
+	int fd;
+
+	*notify = (struct notify){.fd = -1, .path = path, .clients = UINT32_MAX};
+	if (path == NULL || path[0] == '\0')
+		return 0;
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+		return -1;
+	if (connect_manager(fd, path) == 0)
+		notify->fd = fcntl(fd, F_DUPFD_CLOEXEC, highest);
+	close(fd);
+	if (notify->fd < 0)
+		return -1;
+	if (sd_watchdog_enabled(0, &watchdog) > 0)
+		notify->watchdog = (int64_t)(watchdog / 2);
+	return 0;
+}
+
+void
+notify_close(struct notify *notify)
+{
+	if (notify->fd >= 0)
+		close(notify->fd);
+	notify->fd = -1;
+}
+
+/* Returns -1 when the manager has no room for the message now; one that has gone gets none. */
+static int
+tell(const struct notify *notify, const char *text)
+{
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+	if (notify->fd < 0 || send(notify->fd, text, strlen(text), flags) >= 0)
+		return 0;
+	if (errno != EAGAIN && errno != ENOBUFS && connect_manager(notify->fd, notify->path) == 0 &&
+	    send(notify->fd, text, strlen(text), flags) >= 0)
+		return 0;
+	return errno == EAGAIN || errno == ENOBUFS ? -1 : 0;
+}
+
+void
+notify_ready(struct notify *notify)
+{
+	notify->owes_ready = tell(notify, "READY=1") < 0;
+}
+
+void
+notify_reloading(struct notify *notify, int64_t now)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now);
+	tell(notify, text);
+}
+
+void
+notify_stopping(struct notify *notify)
+{
+	tell(notify, "STOPPING=1");
+}
+
+static void
+tell_status(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "STATUS=%" PRIu32 " client%s, %" PRIu64 " line%s", clients,
+	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s");
+	if (tell(notify, text) == 0) {
+		notify->clients = clients;
+		notify->lines = lines;
+	}
+	notify->status = now + CLOCK_SECOND;
+}
+
+int64_t
+notify_pass(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines)
+{
+	int64_t next = CLOCK_NEVER;
+
+	if (notify->fd < 0)
+		return next;
+	if (notify->watchdog > 0 && now >= notify->alive) {
+		tell(notify, "WATCHDOG=1");
+		notify->alive = now + notify->watchdog;
+	}
+	if (notify->watchdog > 0)
+		next = notify->alive;
+	if (notify->owes_ready)
+		notify_ready(notify);
+	if ((clients != notify->clients || lines != notify->lines) && now >= notify->status)
+		tell_status(notify, now, clients, lines);
+	if (clients != notify->clients || lines != notify->lines || notify->owes_ready)
+		next = MIN(next, MAX(notify->status, now + CLOCK_SECOND / 10));
+	return next;
+}

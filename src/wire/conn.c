@@ -1,0 +1,172 @@
+#include "wire/conn.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Spans for one call. More than a few wait only for a slow client whose own lines lie between. */
+#define IOV_MAX_SPANS 64
+
+struct conn *
+conn_new(int fd, const struct addr *addr, int64_t now)
+{
+	struct conn *conn = malloc(sizeof(*conn));
+
+	if (conn == NULL)
+		return NULL;
+	*conn = (struct conn){.fd = fd, .heard = now, .addr = *addr};
+	queue_init(&conn->queue);
+	return conn;
+}
+
+void
+conn_free(struct conn *conn)
+{
+	if (conn == NULL)
+		return;
+	close(conn->fd);
+	queue_clear(&conn->queue);
+	line_free(&conn->line);
+	free(conn);
+}
+
+static enum conn_outcome
+failure(void)
+{
+	switch (errno) {
+	case EAGAIN:
+	case EINTR:
+	case ENOBUFS:
+	case ENOMEM:
+		return CONN_AGAIN;
+	default:
+		return CONN_FAILED;
+	}
+}
+
+/* Keeps the piece of a line. Whoever has none gives the memory for one back. */
+static void
+keep(struct conn *conn, struct line *spare, const char *piece, size_t len)
+{
+	if (conn->line.len + len == 0) {
+		line_free(&conn->line);
+		return;
+	}
+	if (conn->line.data == NULL) {
+		conn->line = *spare;
+		*spare = (struct line){0};
+	}
+	line_append(&conn->line, piece, len);
+}
+
+/* Puts the held piece in front of what follows it at the tail. */
+static struct msg
+take_lines(struct conn *conn, struct arena *arena, size_t len)
+{
+	size_t held = conn->line.len;
+
+	if (held > 0)
+		memcpy(arena_tail(arena), conn->line.data, held);
+	conn->line.len = 0;
+	return arena_take(arena, held + len);
+}
+
+/* A line that the client left without an end gets one. */
+static enum conn_outcome
+finish(struct conn *conn, struct arena *arena, size_t max, enum conn_outcome outcome,
+    struct reception *got)
+{
+	if (conn->line.len == 0)
+		return outcome;
+	if (conn->line.len >= max)
+		return CONN_TOO_LONG;
+	arena_tail(arena)[conn->line.len] = '\n';
+	got->msg = take_lines(conn, arena, 1);
+	return outcome;
+}
+
+enum conn_outcome
+conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t room, size_t max,
+    struct reception *got)
+{
+	char *data = arena_tail(arena) + conn->line.len;
+	ssize_t n = recv(conn->fd, data, room, 0);
+	struct line_cut cut;
+
+	*got = (struct reception){.msg = MSG_NONE};
+	if (n < 0 && failure() == CONN_AGAIN)
+		return CONN_AGAIN;
+	if (n <= 0)
+		return finish(conn, arena, max, n == 0 ? CONN_CLOSED : CONN_FAILED, got);
+	got->bytes = (size_t)n;
+	cut = line_cut(data, got->bytes, conn->line.len, max);
+	if (cut.whole > 0)
+		got->msg = take_lines(conn, arena, cut.whole);
+	if (cut.too_long)
+		return CONN_TOO_LONG;
+	keep(conn, spare, data + cut.whole, got->bytes - cut.whole);
+	return CONN_DONE;
+}
+
+int
+conn_unacked(const struct conn *conn)
+{
+	int bytes = 0;
+
+	ioctl(conn->fd, SIOCOUTQ, &bytes);
+	return bytes;
+}
+
+void
+conn_progress(struct conn *conn, int64_t now)
+{
+	conn->stalled = now;
+	conn->unacked = conn_unacked(conn);
+}
+
+void
+conn_deafen(struct conn *conn)
+{
+	conn->deaf = true;
+	queue_clear(&conn->queue);
+	shutdown(conn->fd, SHUT_WR);
+}
+
+/* One span is the rule, and send costs less than sendmsg. */
+static ssize_t
+send_spans(int fd, struct iovec *iov, int count)
+{
+	struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+
+	if (count == 1)
+		return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+	return sendmsg(fd, &hdr, MSG_NOSIGNAL);
+}
+
+enum conn_outcome
+conn_write(struct conn *conn, size_t *taken)
+{
+	struct iovec iov[IOV_MAX_SPANS];
+
+	*taken = 0;
+	while (!queue_empty(&conn->queue)) {
+		int count = queue_iov(&conn->queue, iov, IOV_MAX_SPANS);
+		size_t offered = 0;
+		ssize_t n = send_spans(conn->fd, iov, count);
+
+		if (n < 0)
+			return failure();
+		for (int i = 0; i < count; i++)
+			offered += iov[i].iov_len;
+		queue_consume(&conn->queue, (size_t)n);
+		*taken += (size_t)n;
+		/* A short write has filled the socket: another one would only say so. */
+		if ((size_t)n < offered)
+			return CONN_AGAIN;
+	}
+	return CONN_DONE;
+}

@@ -1,0 +1,110 @@
+#include "wire/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+queue_init(struct queue *queue)
+{
+	queue->spans = queue->few;
+	queue->size = QUEUE_FEW;
+	queue->head = queue->tail = 0;
+}
+
+bool
+queue_empty(const struct queue *queue)
+{
+	return queue->head == queue->tail;
+}
+
+/* Starts over at the front, and gives back what a backlog needed. */
+static void
+rewind_empty(struct queue *queue)
+{
+	if (queue->spans != queue->few)
+		free(queue->spans);
+	queue_init(queue);
+}
+
+void
+queue_clear(struct queue *queue)
+{
+	while (!queue_empty(queue))
+		msg_unref(&queue->spans[queue->head++]);
+	rewind_empty(queue);
+}
+
+void
+queue_push(struct queue *queue, const struct msg *msg)
+{
+	if (!queue_empty(queue)) {
+		struct msg *last = &queue->spans[queue->tail - 1];
+
+		if (last->buf == msg->buf && last->off + last->len == msg->off) {
+			last->len += msg->len;
+			return;
+		}
+	}
+	queue->spans[queue->tail++] = *msg;
+	msg_ref(msg);
+}
+
+bool
+queue_reserve(struct queue *queue)
+{
+	uint32_t count = queue->tail - queue->head, size = queue->size * 2;
+	struct msg *spans = queue->spans;
+
+	if (queue->tail + QUEUE_PLACES <= queue->size)
+		return true;
+	if (count + QUEUE_PLACES <= queue->size / 2) {
+		memmove(spans, spans + queue->head, count * sizeof(*spans));
+	} else {
+		if ((spans = malloc(size * sizeof(*spans))) == NULL)
+			return false;
+		memcpy(spans, queue->spans + queue->head, count * sizeof(*spans));
+		if (queue->spans != queue->few)
+			free(queue->spans);
+		queue->spans = spans;
+		queue->size = size;
+	}
+	queue->head = 0;
+	queue->tail = count;
+	return true;
+}
+
+int
+queue_iov(const struct queue *queue, struct iovec *iov, int max)
+{
+	int count = 0;
+
+	for (uint32_t i = queue->head; i < queue->tail && count < max; i++, count++)
+		iov[count] = (struct iovec){
+		    .iov_base = msg_data(&queue->spans[i]), .iov_len = queue->spans[i].len};
+	return count;
+}
+
+void
+queue_consume(struct queue *queue, size_t len)
+{
+	while (len > 0) {
+		struct msg *first = &queue->spans[queue->head];
+
+		if (len < first->len) {
+			first->off += (uint32_t)len;
+			first->len -= (uint32_t)len;
+			return;
+		}
+		len -= first->len;
+		msg_unref(first);
+		queue->head++;
+	}
+	if (queue_empty(queue))
+		rewind_empty(queue);
+}
+
+uint64_t
+queue_lag(const struct queue *queue, uint64_t position)
+{
+	return queue_empty(queue) ? 0 : position - msg_position(&queue->spans[queue->head]);
+}

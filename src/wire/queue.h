@@ -1,0 +1,49 @@
+/*
+ * queue: the messages that wait for one connection, oldest first.
+ *
+ * A message that begins where the last one ends extends it, so what a whole pass brought leaves in
+ * one send call, however many messages it was, without an allocation or an iovec for each.
+ *
+ * A push never fails: queue_reserve has made the places for a pass after the one before. While that
+ * is refused nothing may be received, so what was received is never lost for want of memory.
+ *
+ * A queue holds one reference to the buf of each of its spans.
+ */
+#ifndef CHATD_QUEUE_H
+#define CHATD_QUEUE_H
+
+#include <stdbool.h>
+#include <sys/uio.h>
+
+#include "wire/msg.h"
+
+/* What one pass can push: what lies before and what lies after the client's own message. */
+#define QUEUE_PLACES 2
+/* Spans without an allocation: those of one pass, and the places for the next one. */
+#define QUEUE_FEW    (2 * QUEUE_PLACES)
+
+struct queue {
+	struct msg *spans; /* spans[head] to spans[tail - 1] wait; few, or allocated */
+	uint32_t head, tail, size;
+	struct msg few[QUEUE_FEW];
+};
+
+void queue_init(struct queue *queue); /* the queue must not move afterwards */
+void queue_clear(struct queue *queue);
+bool queue_empty(const struct queue *queue);
+
+/* Takes one of the places that queue_reserve made, or none where the message extends the last one.
+ */
+void queue_push(struct queue *queue, const struct msg *msg);
+/* Makes QUEUE_PLACES, which a new queue has. Returns whether there are. */
+bool queue_reserve(struct queue *queue);
+
+/* Fills up to max entries with what waits. Returns how many. */
+int queue_iov(const struct queue *queue, struct iovec *iov, int max);
+/* Takes away the first len bytes. */
+void queue_consume(struct queue *queue, size_t len);
+
+/* Bytes received since the oldest one that waits, up to position: the memory the queue keeps. */
+uint64_t queue_lag(const struct queue *queue, uint64_t position);
+
+#endif
