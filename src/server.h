@@ -1,21 +1,19 @@
 /*
- * server: the loop around the one select call; reload, drain, deadlines.
+ * server: the life of the daemon between start and end: listen, loop, reload, end.
  *
  * A pass: wait; accept; read every readable client once, in ascending order; write to every
- * writable one; free what was removed; see to what is due. What was received in a pass leaves in a
- * later one, when select has said that its recipient is writable, together with all that came by
- * then. The timeout is the nearest deadline, and there is none while nothing is due.
+ * writable one; free what was removed; see to what is due. The timeout is the nearest deadline, and
+ * there is none while nothing is due.
  */
 #ifndef CHATD_SERVER_H
 #define CHATD_SERVER_H
 
-#include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <unistd.h>
 
-#include "chat/door.h"
-#include "chat/pool.h"
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/streams.h"
+#include "chat/chat.h"
 #include "conf/config.h"
 #include "host/notify.h"
 
@@ -23,14 +21,11 @@
 
 struct server {
 	struct config *config; /* owned; replaced by a reload */
-	struct door door;
-	struct pool pool;
+	struct loop loop;
+	struct streams streams;
+	struct chat chat;
 	struct notify notify;
-	sigset_t waiting; /* the signal mask while the loop waits */
-	int64_t now;      /* of this pass */
-	int64_t drained;  /* while the server ends: its deadline, or 0 */
-	/* By stream: passes in a row in which it took nothing, though select called it writable. */
-	unsigned futile_writes[STDERR_FILENO + 1];
+	int64_t drained; /* while the server ends: its deadline; otherwise CLOCK_NEVER */
 };
 
 /* Takes over config. Opens nothing yet. */

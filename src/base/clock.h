@@ -3,6 +3,9 @@
  *
  * Microseconds of CLOCK_MONOTONIC: never set back, comparable with what systemd's
  * RELOADING=1 wants as MONOTONIC_USEC.
+ *
+ * A pass of the loop happens at one time: clock_tick reads the clock after each wait, clock_now
+ * says what it read.
  */
 #ifndef CHATD_CLOCK_H
 #define CHATD_CLOCK_H
@@ -12,7 +15,10 @@
 #define CLOCK_SECOND INT64_C(1000000)
 #define CLOCK_NEVER  INT64_MAX /* the deadline of what is not due at all */
 
+/* The time of this pass. */
 int64_t clock_now(void);
+/* Reads the clock, for this pass from now on. */
+int64_t clock_tick(void);
 
 /* A function, since MIN would call what it is given twice. */
 static inline int64_t

@@ -64,3 +64,16 @@ fdset_join(struct fdset *set, const struct fdset *other)
 		set->bits[i] |= other->bits[i];
 	set->last = MAX(set->last, other->last);
 }
+
+unsigned
+fdset_common(const struct fdset *a, const struct fdset *b)
+{
+	int last = MIN(a->last, b->last);
+	unsigned count = 0;
+
+	if (last < 0)
+		return 0;
+	for (size_t i = 0; i <= FDSET_WORD(last); i++)
+		count += (unsigned)__builtin_popcountl(a->bits[i] & b->bits[i]);
+	return count;
+}

@@ -28,6 +28,8 @@ void fdset_free(struct fdset *set);
 
 /* Adds every member of other; the set must have room up to other->last. */
 void fdset_join(struct fdset *set, const struct fdset *other);
+/* How many members both have. */
+unsigned fdset_common(const struct fdset *a, const struct fdset *b);
 void fdset_remove(struct fdset *set, int fd);
 void fdset_clear(struct fdset *set);
 

@@ -10,12 +10,12 @@ static struct sink err;
 
 static struct topic {
 	const char *what;
-	int64_t until;       /* end of the interval that is being counted; 0: none is */
+	int64_t until;       /* end of the interval that is being counted; CLOCK_NEVER: none is */
 	unsigned long count; /* messages in it */
 } topics[LOG_TOPICS] = {
-    [LOG_REFUSED] = {.what = "refused"},
-    [LOG_REMOVED] = {.what = "removed"},
-    [LOG_ACCEPT] = {.what = "about accept"},
+    [LOG_REFUSED] = {.what = "refused", .until = CLOCK_NEVER},
+    [LOG_REMOVED] = {.what = "removed", .until = CLOCK_NEVER},
+    [LOG_ACCEPT] = {.what = "about accept", .until = CLOCK_NEVER},
 };
 
 void
@@ -24,10 +24,29 @@ log_open(void)
 	sink_open(&err, STDERR_FILENO);
 }
 
+/* Writes how many more messages there were in the intervals that end by now. */
+static int64_t
+end_intervals(int64_t now)
+{
+	int64_t next = CLOCK_NEVER;
+
+	for (struct topic *t = topics; t < topics + LOG_TOPICS; t++) {
+		if (now >= t->until) {
+			if (t->count > LOG_BURST)
+				log_warn("... and %lu more %s", t->count - LOG_BURST, t->what);
+			t->until = CLOCK_NEVER;
+			t->count = 0;
+		}
+		if (t->count > LOG_BURST)
+			next = clock_sooner(next, t->until);
+	}
+	return next;
+}
+
 void
 log_close(void)
 {
-	log_expire(CLOCK_NEVER);
+	end_intervals(CLOCK_NEVER);
 	log_flush();
 	sink_close(&err);
 }
@@ -67,39 +86,27 @@ log_info(const char *format, ...)
 }
 
 void
-log_limited(enum log_topic topic, int64_t now, const char *format, ...)
+log_limited(enum log_topic topic, const char *format, ...)
 {
 	struct topic *t = &topics[topic];
 
-	log_expire(now);
-	if (t->until == 0)
-		t->until = now + LOG_INTERVAL;
+	log_run_due();
+	if (t->until == CLOCK_NEVER)
+		t->until = clock_now() + LOG_INTERVAL;
 	if (t->count++ < LOG_BURST)
 		LOG(LOG_WARNING, format);
 }
 
 int64_t
-log_expire(int64_t now)
+log_run_due(void)
 {
-	int64_t next = CLOCK_NEVER;
-
-	for (struct topic *t = topics; t < topics + LOG_TOPICS; t++) {
-		if (t->until != 0 && now >= t->until) {
-			if (t->count > LOG_BURST)
-				log_warn("... and %lu more %s", t->count - LOG_BURST, t->what);
-			t->until = 0;
-			t->count = 0;
-		}
-		if (t->count > LOG_BURST && t->until < next)
-			next = t->until;
-	}
-	return next;
+	return end_intervals(clock_now());
 }
 
 bool
-log_took(void)
+log_progressed(void)
 {
-	return sink_took(&err);
+	return sink_progressed(&err);
 }
 
 int

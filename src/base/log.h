@@ -32,17 +32,17 @@ void log_close(void);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* An error as it is, for those who want a function of one text. */
+/* log_error for a fixed string; usable as a setting_tell callback. */
 void log_fault(const char *text);
-void log_limited(enum log_topic topic, int64_t now, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void log_limited(enum log_topic topic, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* Tells the counts that are due. Returns when the next one is, or CLOCK_NEVER. */
-int64_t log_expire(int64_t now);
+/* Writes the counts that are due. Returns when the next one is, or CLOCK_NEVER. */
+int64_t log_run_due(void);
 
 /* Returns the descriptor to wait for until it is writable, or -1 when nothing waits. */
 int log_flush(void);
 /* Whether standard error took something since the last call. */
-bool log_took(void);
+bool log_progressed(void);
 
 #endif

@@ -48,7 +48,7 @@ sink_open(struct sink *sink, int fd)
 
 	sink->fd = fd;
 	sink->socket = sink->journal = sink->restore = sink->ended = false;
-	sink->torn = sink->took = false;
+	sink->torn = sink->progressed = false;
 	sink->error = 0;
 	sink->dropped = 0;
 	sink->len = 0;
@@ -150,7 +150,7 @@ sink_flush(struct sink *sink)
 			error = n < 0 ? errno : EAGAIN;
 	}
 	if (done > 0) {
-		sink->took = true;
+		sink->progressed = true;
 		sink->torn = sink->data[done - 1] != '\n';
 	}
 	sink->len -= done;
@@ -165,12 +165,12 @@ sink_flush(struct sink *sink)
 }
 
 bool
-sink_took(struct sink *sink)
+sink_progressed(struct sink *sink)
 {
-	bool took = sink->took;
+	bool progressed = sink->progressed;
 
-	sink->took = false;
-	return took;
+	sink->progressed = false;
+	return progressed;
 }
 
 unsigned long

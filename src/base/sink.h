@@ -29,7 +29,7 @@ struct sink {
 	bool ended;            /* that error was for good: nothing is written any more */
 	unsigned long dropped; /* lines, not told yet */
 	bool torn;             /* data begins in the middle of a line */
-	bool took;             /* the descriptor took something since the last look */
+	bool progressed;       /* the descriptor took something since the last look */
 	size_t len;
 	char data[SINK_ROOM];
 };
@@ -48,7 +48,7 @@ void sink_line(struct sink *sink, int level, const char *format, ...)
 bool sink_flush(struct sink *sink);
 
 /* Whether the descriptor took something since the last call. */
-bool sink_took(struct sink *sink);
+bool sink_progressed(struct sink *sink);
 
 /* How many lines were dropped, once there is room again: 0 before. Each is told once. */
 unsigned long sink_dropped(struct sink *sink);

@@ -95,9 +95,9 @@ tell_error(int error)
 }
 
 bool
-trace_took(void)
+trace_progressed(void)
 {
-	return sink_took(&out);
+	return sink_progressed(&out);
 }
 
 int

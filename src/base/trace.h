@@ -26,6 +26,6 @@ void trace_removing(int sd);
 /* Returns the descriptor to wait for until it is writable, or -1 when nothing waits. */
 int trace_flush(void);
 /* Whether standard output took something since the last call. */
-bool trace_took(void);
+bool trace_progressed(void);
 
 #endif

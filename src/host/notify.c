@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 
-/* Also after the manager has bound its socket anew. Returns 0, or -1 with errno. */
+/* Connects to the manager; called again if it rebinds its socket. Returns 0, or -1 with errno. */
 static int
 connect_manager(int fd, const char *path)
 {
@@ -99,7 +99,7 @@ notify_stopping(struct notify *notify)
 }
 
 static void
-tell_status(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines)
+tell_status(struct notify *notify, uint32_t clients, uint64_t lines)
 {
 	char text[80];
 
@@ -109,13 +109,13 @@ tell_status(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines
 		notify->clients = clients;
 		notify->lines = lines;
 	}
-	notify->status = now + CLOCK_SECOND;
+	notify->status = clock_now() + CLOCK_SECOND;
 }
 
 int64_t
-notify_pass(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines)
+notify_pass(struct notify *notify, uint32_t clients, uint64_t lines)
 {
-	int64_t next = CLOCK_NEVER;
+	int64_t now = clock_now(), next = CLOCK_NEVER;
 
 	if (notify->fd < 0)
 		return next;
@@ -128,7 +128,7 @@ notify_pass(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines
 	if (notify->owes_ready)
 		notify_ready(notify);
 	if ((clients != notify->clients || lines != notify->lines) && now >= notify->status)
-		tell_status(notify, now, clients, lines);
+		tell_status(notify, clients, lines);
 	if (clients != notify->clients || lines != notify->lines || notify->owes_ready)
 		next = MIN(next, MAX(notify->status, now + CLOCK_SECOND / 10));
 	return next;

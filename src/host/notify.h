@@ -35,6 +35,6 @@ void notify_stopping(struct notify *notify);
  * After each pass: sends WATCHDOG=1 at half of the watchdog's time, and STATUS= when it has
  * changed, at most once a second. Returns when it wants to be called again, or CLOCK_NEVER.
  */
-int64_t notify_pass(struct notify *notify, int64_t now, uint32_t clients, uint64_t lines);
+int64_t notify_pass(struct notify *notify, uint32_t clients, uint64_t lines);
 
 #endif

@@ -8,17 +8,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* Spans for one call. More than a few wait only for a slow client whose own lines lie between. */
 #define IOV_MAX_SPANS 64
 
 struct conn *
-conn_new(int fd, const struct addr *addr, int64_t now)
+conn_new(int fd, const struct addr *addr)
 {
 	struct conn *conn = malloc(sizeof(*conn));
 
 	if (conn == NULL)
 		return NULL;
-	*conn = (struct conn){.fd = fd, .heard = now, .addr = *addr};
+	*conn = (struct conn){.fd = fd, .last_line_at = clock_now(), .addr = *addr};
 	queue_init(&conn->queue);
 	return conn;
 }
@@ -48,17 +50,36 @@ failure(void)
 	}
 }
 
-/* Keeps the piece of a line. Whoever has none gives the memory for one back. */
+void
+intake_free(struct intake *intake)
+{
+	arena_free(&intake->arena);
+	line_free(&intake->spare);
+}
+
+size_t
+conn_reserve(struct conn *conn, struct intake *intake, size_t room)
+{
+	size_t max = intake->line_max, held = conn->line.len;
+
+	if (line_reserve(&intake->spare, max) < 0 ||
+	    (conn->line.data != NULL && line_reserve(&conn->line, max) < 0))
+		return 0;
+	room = arena_reserve(&intake->arena, held + 1, held + room);
+	return room > 0 ? room - held : 0;
+}
+
+/* Keeps the piece of a line. Gives back the memory for one when there is none. */
 static void
-keep(struct conn *conn, struct line *spare, const char *piece, size_t len)
+keep(struct conn *conn, struct intake *intake, const char *piece, size_t len)
 {
 	if (conn->line.len + len == 0) {
 		line_free(&conn->line);
 		return;
 	}
 	if (conn->line.data == NULL) {
-		conn->line = *spare;
-		*spare = (struct line){0};
+		conn->line = intake->spare;
+		intake->spare = (struct line){0};
 	}
 	line_append(&conn->line, piece, len);
 }
@@ -77,23 +98,21 @@ take_lines(struct conn *conn, struct arena *arena, size_t len)
 
 /* A line that the client left without an end gets one. */
 static enum conn_outcome
-finish(struct conn *conn, struct arena *arena, size_t max, enum conn_outcome outcome,
-    struct reception *got)
+finish(struct conn *conn, struct intake *intake, enum conn_outcome outcome, struct reception *got)
 {
 	if (conn->line.len == 0)
 		return outcome;
-	if (conn->line.len >= max)
+	if (conn->line.len >= intake->line_max)
 		return CONN_TOO_LONG;
-	arena_tail(arena)[conn->line.len] = '\n';
-	got->msg = take_lines(conn, arena, 1);
+	arena_tail(&intake->arena)[conn->line.len] = '\n';
+	got->msg = take_lines(conn, &intake->arena, 1);
 	return outcome;
 }
 
 enum conn_outcome
-conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t room, size_t max,
-    struct reception *got)
+conn_read(struct conn *conn, struct intake *intake, size_t room, struct reception *got)
 {
-	char *data = arena_tail(arena) + conn->line.len;
+	char *data = arena_tail(&intake->arena) + conn->line.len;
 	ssize_t n = recv(conn->fd, data, room, 0);
 	struct line_cut cut;
 
@@ -101,14 +120,14 @@ conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t roo
 	if (n < 0 && failure() == CONN_AGAIN)
 		return CONN_AGAIN;
 	if (n <= 0)
-		return finish(conn, arena, max, n == 0 ? CONN_CLOSED : CONN_FAILED, got);
+		return finish(conn, intake, n == 0 ? CONN_CLOSED : CONN_FAILED, got);
 	got->bytes = (size_t)n;
-	cut = line_cut(data, got->bytes, conn->line.len, max);
+	cut = line_cut(data, got->bytes, conn->line.len, intake->line_max);
 	if (cut.whole > 0)
-		got->msg = take_lines(conn, arena, cut.whole);
+		got->msg = take_lines(conn, &intake->arena, cut.whole);
 	if (cut.too_long)
 		return CONN_TOO_LONG;
-	keep(conn, spare, data + cut.whole, got->bytes - cut.whole);
+	keep(conn, intake, data + cut.whole, got->bytes - cut.whole);
 	return CONN_DONE;
 }
 
@@ -122,16 +141,16 @@ conn_unacked(const struct conn *conn)
 }
 
 void
-conn_progress(struct conn *conn, int64_t now)
+conn_progressed(struct conn *conn)
 {
-	conn->stalled = now;
+	conn->last_progress_at = clock_now();
 	conn->unacked = conn_unacked(conn);
 }
 
 void
-conn_deafen(struct conn *conn)
+conn_close_write(struct conn *conn)
 {
-	conn->deaf = true;
+	conn->life = CONN_WRITE_CLOSED;
 	queue_clear(&conn->queue);
 	shutdown(conn->fd, SHUT_WR);
 }
@@ -148,11 +167,11 @@ send_spans(int fd, struct iovec *iov, int count)
 }
 
 enum conn_outcome
-conn_write(struct conn *conn, size_t *taken)
+conn_write(struct conn *conn, size_t *written)
 {
 	struct iovec iov[IOV_MAX_SPANS];
 
-	*taken = 0;
+	*written = 0;
 	while (!queue_empty(&conn->queue)) {
 		int count = queue_iov(&conn->queue, iov, IOV_MAX_SPANS);
 		size_t offered = 0;
@@ -163,7 +182,7 @@ conn_write(struct conn *conn, size_t *taken)
 		for (int i = 0; i < count; i++)
 			offered += iov[i].iov_len;
 		queue_consume(&conn->queue, (size_t)n);
-		*taken += (size_t)n;
+		*written += (size_t)n;
 		/* A short write has filled the socket: another one would only say so. */
 		if ((size_t)n < offered)
 			return CONN_AGAIN;

@@ -2,7 +2,8 @@
  * conn: one client; what it sends, and what waits for it.
  *
  * conn_read turns one recv into one message of whole lines; conn_write offers the queue to the
- * socket. Neither logs or closes anything: the outcome says what happened, and the pool acts on it.
+ * socket. Neither logs or closes anything: the outcome says what happened, and the caller acts on
+ * it.
  */
 #ifndef CHATD_CONN_H
 #define CHATD_CONN_H
@@ -17,19 +18,24 @@
 #include "wire/msg.h"
 #include "wire/queue.h"
 
+enum conn_life {
+	CONN_OPEN,
+	CONN_WRITE_CLOSED, /* the peer no longer receives; read until EOF */
+};
+
 struct conn {
 	struct queue queue; /* first, since a broadcast touches only this */
 	int fd;
-	bool deaf;        /* it has gone, and is only read to its end */
-	bool over;        /* its queue passed limits.queue and has not yet drained to half */
-	uint8_t refusals; /* calls in a row that a ready socket refused */
+	enum conn_life life : 8;
+	bool above_high_water; /* its queue passed limits.queue and has not yet drained to half */
+	uint8_t refusals;      /* calls in a row that a ready socket refused, see backoff.h */
 	struct msg own;   /* what it said in this pass, until that is in the queues, or MSG_NONE */
-	struct line line; /* what came of a line without an end yet */
-	int64_t heard;    /* when its last line came, or it itself */
-	int64_t stalled;  /* while over: when it last took something */
-	int unacked;      /* while over: bytes the kernel had for it at that time */
+	struct line line; /* the piece of a line whose end has not come yet */
+	int64_t last_line_at;     /* when its last line came, or the connection itself */
+	int64_t last_progress_at; /* while above high water: when bytes last left */
+	int unacked; /* while above high water: bytes the kernel had for it at that time */
 	struct addr addr;
-	TAILQ_ENTRY(conn) entry; /* in the pool's list by heard, or of those to be freed */
+	TAILQ_ENTRY(conn) entry; /* in the pool's list by last_line_at, or of those to be freed */
 };
 
 enum conn_outcome {
@@ -40,6 +46,15 @@ enum conn_outcome {
 	CONN_FAILED,   /* errno says why */
 };
 
+/* The memory that receiving needs, shared by all connections. */
+struct intake {
+	struct arena arena;
+	struct line spare; /* for the next piece of a line */
+	uint32_t line_max; /* bytes of one line, its end included */
+};
+
+void intake_free(struct intake *intake);
+
 /* What one recv brought. */
 struct reception {
 	size_t bytes;
@@ -47,29 +62,31 @@ struct reception {
 };
 
 /* The conn takes over fd. Returns NULL when memory is refused. */
-struct conn *conn_new(int fd, const struct addr *addr, int64_t now);
+struct conn *conn_new(int fd, const struct addr *addr);
 /* Closes the descriptor and drops what waits. */
 void conn_free(struct conn *conn);
 
 /*
- * Receives up to room bytes at the tail of the arena. The line before them that has no end yet, if
- * any, is put in front once its end has come; a line that still has none goes to conn->line, which
- * takes over the memory of spare if it has none of its own. So after the recv nothing can fail.
- * Whoever calls has made sure that the arena has room for conn->line.len + 1 bytes or more, and
- * that spare and conn->line, if it has memory, have room for a line of max bytes.
+ * Reserves all that receiving at most room bytes can need, so that after the recv nothing can fail:
+ * room at the tail of the arena, behind the piece that is held, and memory for the next piece.
+ * Returns the room there is, or 0 when memory is refused.
  */
-enum conn_outcome conn_read(struct conn *conn, struct arena *arena, struct line *spare, size_t room,
-    size_t max, struct reception *got);
+size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
+/*
+ * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
+ * with the piece that was held in front; a piece that is left is held in conn->line.
+ */
+enum conn_outcome conn_read(
+    struct conn *conn, struct intake *intake, size_t room, struct reception *got);
 
-/* It took something: its time to stall begins anew. */
-void conn_progress(struct conn *conn, int64_t now);
-/* Bytes that the kernel still keeps for the client; they shrink when it takes some. */
+/* Restarts the stall timer after progress. */
+void conn_progressed(struct conn *conn);
+/* Bytes that the kernel still keeps for the client; they shrink as its machine takes them. */
 int conn_unacked(const struct conn *conn);
 
-/* It takes nothing any more: what waits is dropped, and an end of file is sent. */
-void conn_deafen(struct conn *conn);
-
-/* Writes until the queue is empty or the socket takes no more. taken is how many bytes it took. */
-enum conn_outcome conn_write(struct conn *conn, size_t *taken);
+/* Writes until the queue is empty or the socket takes no more. written: how many bytes it took. */
+enum conn_outcome conn_write(struct conn *conn, size_t *written);
+/* Drops what waits and sends the end of file. */
+void conn_close_write(struct conn *conn);
 
 #endif

@@ -50,16 +50,18 @@ queue_push(struct queue *queue, const struct msg *msg)
 }
 
 bool
-queue_reserve(struct queue *queue)
+queue_reserve(struct queue *queue, uint32_t places)
 {
 	uint32_t count = queue->tail - queue->head, size = queue->size * 2;
 	struct msg *spans = queue->spans;
 
-	if (queue->tail + QUEUE_PLACES <= queue->size)
+	if (queue->tail + places <= queue->size)
 		return true;
-	if (count + QUEUE_PLACES <= queue->size / 2) {
+	if (count + places <= queue->size / 2) {
 		memmove(spans, spans + queue->head, count * sizeof(*spans));
 	} else {
+		while (count + places > size)
+			size *= 2;
 		if ((spans = malloc(size * sizeof(*spans))) == NULL)
 			return false;
 		memcpy(spans, queue->spans + queue->head, count * sizeof(*spans));

@@ -4,8 +4,8 @@
  * A message that begins where the last one ends extends it, so what a whole pass brought leaves in
  * one send call, however many messages it was, without an allocation or an iovec for each.
  *
- * A push never fails: queue_reserve has made the places for a pass after the one before. While that
- * is refused nothing may be received, so what was received is never lost for want of memory.
+ * A push never fails: its place was reserved before. While queue_reserve fails nothing may be
+ * received, so what was received is never lost for want of memory.
  *
  * A queue holds one reference to the buf of each of its spans.
  */
@@ -17,10 +17,8 @@
 
 #include "wire/msg.h"
 
-/* What one pass can push: what lies before and what lies after the client's own message. */
-#define QUEUE_PLACES 2
-/* Spans without an allocation: those of one pass, and the places for the next one. */
-#define QUEUE_FEW    (2 * QUEUE_PLACES)
+/* Spans without an allocation. Enough for who reads well: two of one pass, and two of the next. */
+#define QUEUE_FEW 4
 
 struct queue {
 	struct msg *spans; /* spans[head] to spans[tail - 1] wait; few, or allocated */
@@ -32,15 +30,14 @@ void queue_init(struct queue *queue); /* the queue must not move afterwards */
 void queue_clear(struct queue *queue);
 bool queue_empty(const struct queue *queue);
 
-/* Takes one of the places that queue_reserve made, or none where the message extends the last one.
- */
+/* Takes a reserved place, or none where the message extends the last one. */
 void queue_push(struct queue *queue, const struct msg *msg);
-/* Makes QUEUE_PLACES, which a new queue has. Returns whether there are. */
-bool queue_reserve(struct queue *queue);
+/* Makes so many places; a new queue has QUEUE_FEW. Returns whether there are. */
+bool queue_reserve(struct queue *queue, uint32_t places);
 
 /* Fills up to max entries with what waits. Returns how many. */
 int queue_iov(const struct queue *queue, struct iovec *iov, int max);
-/* Takes away the first len bytes. */
+/* Removes the first len bytes. */
 void queue_consume(struct queue *queue, size_t len);
 
 /* Bytes received since the oldest one that waits, up to position: the memory the queue keeps. */

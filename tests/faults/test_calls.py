@@ -298,7 +298,7 @@ class Story:
         begin, before = time.monotonic(), len(self.daemon.trace())
         self.wait(lambda: time.monotonic() > begin + 0.5, lambda: "")
         calls, seconds = len(self.daemon.trace()) - before, time.monotonic() - begin
-        # At most 8 x 128 attempts of a listener (door.c) or 8 of each client (pool.c), then rests
+        # At most 8 x 128 attempts of a listener (acceptor.c) or 8 of each client (pressure.c), then rests
         # of a tenth of a second or more. A slow machine makes fewer calls in that time, never
         # more. Without rests it is thousands a second.
         assert calls < 1200 + 500 * seconds, f"it spins: {calls} calls in {seconds:.2f} s"

@@ -424,7 +424,7 @@ model_missing(const struct peer *peer)
 
 /*
  * Bytes that were said since the oldest that the peer has still to get. What that is may be unknown
- * as long as it took nothing: at least and at most.
+ * as long as it took nothing: at least and at most. Last lines of others do not count.
  */
 struct lag {
 	size_t least, most;
@@ -456,15 +456,31 @@ is_stalled(const struct peer *peer)
 }
 
 void
+model_shut(struct peer *peer)
+{
+	tell("sd %d shut", peer->sd);
+	if (peer->state == ACCEPTED) {
+		/* Not let in, and perhaps it could not even be told. */
+		check(peer->told_len > 0 || !allowed(rules(), peer) || too_many() ||
+		      too_many_from(peer) || memory.refused > peer->refused_before);
+		peer->state = REFUSED;
+		return;
+	}
+	model_admit();
+	check(peer->state == MEMBER);
+	check(peer->deaf || peer->removed != STAYS || is_idle(peer));
+}
+
+void
 model_closed(struct peer *peer)
 {
 	tell("sd %d closed", peer->sd);
 	shut_out();
 	model.removals[peer->sd] += server.config->trace && !peer->not_nonblocking;
+	if (peer->state == REFUSED)
+		return;
 	if (peer->state == ACCEPTED) {
-		/* Not let in, and perhaps it could not even be told. */
-		check(peer->told_len > 0 || peer->not_nonblocking || !allowed(rules(), peer) ||
-		      too_many() || too_many_from(peer) || memory.refused > peer->refused_before);
+		check(peer->not_nonblocking);
 		return;
 	}
 	check(peer->state == MEMBER);
@@ -504,6 +520,8 @@ model_pass_ends(void)
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *peer = &world.peers[i];
 
+		if (peer->state == REFUSED)
+			die("sd %d is still there, though it was refused", peer->sd);
 		if (peer->state != MEMBER)
 			continue;
 		if (peer->removed != STAYS)

@@ -33,6 +33,8 @@ void model_received(struct peer *peer, const char *data, size_t len);
 /* The last that it says is over: recv told of an end of file, LEFT, or of an error, FAILED. */
 void model_ended(struct peer *peer, enum removal how);
 void model_sent(struct peer *peer, const char *data, size_t len);
+/* The server has ended its side. */
+void model_shut(struct peer *peer);
 void model_closed(struct peer *peer);
 /* It could not be sent to, since it is closed or was shut. */
 void model_refused(const struct peer *peer);

@@ -57,6 +57,7 @@ struct peer {
 		FREE,
 		CONNECTING,
 		ACCEPTED,
+		REFUSED, /* not let in; closed at the end of the pass */
 		MEMBER,
 		OVER
 	} state;

@@ -61,10 +61,11 @@ static struct rlimit files_at_start; /* 0: as the test has it */
 static int64_t now;
 static int ready;
 
-static int64_t
-standing_clock(void)
+static void
+advance(int64_t microseconds)
 {
-	return now;
+	now += microseconds;
+	seam_set_time(now);
 }
 
 static bool
@@ -132,7 +133,7 @@ obey(int count, fd_set *readable, fd_set *writable, const struct timespec *timeo
 		case ORDER_EXPIRE:
 			if (timeout == NULL)
 				_exit(97);
-			now += timeout->tv_sec * CLOCK_SECOND + timeout->tv_nsec / 1000;
+			advance(timeout->tv_sec * CLOCK_SECOND + timeout->tv_nsec / 1000);
 			return ready = 0;
 		case ORDER_INTERRUPT:
 			ready = 0;
@@ -142,7 +143,7 @@ obey(int count, fd_set *readable, fd_set *writable, const struct timespec *timeo
 			errno = order.number;
 			return -1;
 		case ORDER_ADVANCE:
-			now += order.microseconds;
+			advance(order.microseconds);
 			break;
 		case ORDER_FAIL:
 			seam_fail(order.seam, order.skip, order.count, order.number);
@@ -173,8 +174,7 @@ serve(const char *file, const char *text)
 
 	seam_reset();
 	seam_set_select(obey);
-	seam_set_clock(standing_clock);
-	now = 1000 * CLOCK_SECOND;
+	advance(1000 * CLOCK_SECOND);
 	log_open();
 	config =
 	    file != NULL ? config_load(file, 0, log_fault) : config_parse(text, NULL, 0, log_fault);

@@ -1,6 +1,5 @@
 #include "party.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +13,13 @@
 
 struct party party;
 
+static void
+begin(void)
+{
+	loop_init(&party.loop);
+	chat_init(&party.chat, party.config, &party.loop);
+}
+
 int
 party_setup(void **state)
 {
@@ -26,7 +32,8 @@ party_setup(void **state)
 	catch_start(STDOUT_FILENO);
 	log_open();
 	trace_open(true);
-	pool_init(&party.pool, party.config);
+	seam_pass_at(party.now);
+	begin();
 	return 0;
 }
 
@@ -35,7 +42,8 @@ party_teardown(void **state)
 {
 	(void)state;
 	seam_reset();
-	pool_free(&party.pool, "the party is over");
+	chat_free(&party.chat, "the party is over");
+	loop_free(&party.loop);
 	for (int i = 0; i < party.count; i++)
 		if (party.guests[i].fd >= 0)
 			close(party.guests[i].fd);
@@ -48,12 +56,21 @@ party_teardown(void **state)
 }
 
 void
+party_end(const char *reason)
+{
+	chat_free(&party.chat, reason);
+	loop_free(&party.loop);
+	begin();
+}
+
+void
 party_configure(const char *text)
 {
 	struct config *before = party.config;
 
 	party.config = config_of(text);
-	pool_reconfigure(&party.pool, party.config, party.now);
+	seam_pass_at(party.now);
+	chat_reconfigure(&party.chat, party.config);
 	config_free(before);
 }
 
@@ -62,6 +79,7 @@ party_join(const char *address)
 {
 	struct guest *guest = &party.guests[party.count++];
 	struct addr addr = {.family = AF_UNIX, .peer = {.pid = party.count, .uid = 0}};
+	struct conn *conn;
 	int pair[2];
 
 	assert_true((size_t)party.count <= LENGTH(party.guests));
@@ -71,8 +89,12 @@ party_join(const char *address)
 	}
 	make_pair(pair);
 	*guest = (struct guest){.fd = pair[0], .sd = pair[1]};
-	assert_int_equal(pool_reserve(&party.pool, guest->sd), 0);
-	assert_int_equal(pool_add(&party.pool, guest->sd, &addr, party.now), 0);
+	/* So that they are served in the order in which they came. */
+	assert_true(guest == party.guests || guest->sd > guest[-1].sd);
+	seam_pass_at(party.now);
+	assert_int_equal(pool_reserve(&party.chat.pool, guest->sd), 0);
+	assert_non_null(conn = conn_new(guest->sd, &addr));
+	pool_add(&party.chat.pool, conn);
 	return guest;
 }
 
@@ -101,10 +123,21 @@ party_line(char letter, size_t len)
 	return text;
 }
 
+const char *
+party_letters(size_t len)
+{
+	static char text[20000];
+
+	assert_true(len < sizeof(text));
+	memset(text, 'x', len);
+	text[len] = '\0';
+	return text;
+}
+
 void
 party_speak(const struct guest *guest, size_t len)
 {
-	size_t room = pool_room(&party.pool, 1);
+	size_t room = pressure_room(&party.chat.pressure, 1);
 
 	party_say(guest, party_line('x', len));
 	for (size_t have = 0; have < len; have += room)
@@ -117,56 +150,50 @@ party_hears(const struct guest *guest, bool *closed)
 	return get_text(guest->fd, closed);
 }
 
+void
+party_expect(const struct guest *guest, const char *want)
+{
+	assert_string_equal(party_hears(guest, NULL), want);
+}
+
+void
+party_expect_last(const struct guest *guest, const char *want)
+{
+	bool closed;
+
+	assert_string_equal(party_hears(guest, &closed), want);
+	assert_true(closed);
+	assert_false(party_has(guest));
+}
+
+struct conn *
+party_conn(const struct guest *guest)
+{
+	return party.chat.pool.conns[guest->sd];
+}
+
 bool
 party_has(const struct guest *guest)
 {
-	return fdset_has(&party.pool.members, guest->sd);
+	return fdset_has(&party.chat.pool.members, guest->sd);
 }
 
 bool
 party_pass(void)
 {
-	struct pollfd polls[LENGTH(party.guests)];
-	int ready = 0;
-	uint32_t readers = 0;
-	size_t room;
+	struct loop *loop = &party.loop;
+	bool ready;
 
-	/* The guests came one after the other, so they are in ascending order. */
-	for (int i = 0; i < party.count; i++) {
-		int sd = party.guests[i].sd;
-		bool here = fdset_has(&party.pool.members, sd);
-
-		polls[i] = (struct pollfd){.fd = here ? sd : -1};
-		if (here && pool_reading(&party.pool))
-			polls[i].events |= POLLIN;
-		if (here && pool_writing(&party.pool) && fdset_has(&party.pool.writers, sd))
-			polls[i].events |= POLLOUT;
-		if (polls[i].events == 0)
-			polls[i].fd = -1;
-		if (i > 0)
-			assert_true(sd > party.guests[i - 1].sd);
-	}
-	poll(polls, (nfds_t)party.count, 0);
-	for (int i = 0; i < party.count; i++) {
-		if ((polls[i].events & POLLIN) != 0)
-			readers += (polls[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
-		ready += polls[i].revents != 0;
-	}
-	room = pool_room(&party.pool, readers);
-	for (int i = 0; i < party.count; i++)
-		if ((polls[i].events & POLLIN) != 0 &&
-		    (polls[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
-		    fdset_has(&party.pool.members, polls[i].fd))
-			pool_read(&party.pool, polls[i].fd, room, party.now);
-	pool_deliver(&party.pool, party.now);
-	for (int i = 0; i < party.count; i++)
-		if ((polls[i].events & POLLOUT) != 0 &&
-		    (polls[i].revents & (POLLOUT | POLLHUP | POLLERR)) != 0 &&
-		    fdset_has(&party.pool.writers, polls[i].fd))
-			pool_write(&party.pool, polls[i].fd, party.now);
-	expiry_run(&party.pool, party.now);
-	pool_reap(&party.pool);
-	return ready > 0;
+	seam_set_time(party.now);
+	pressure_apply(&party.chat.pressure);
+	/* Looks, and does not wait. */
+	assert_int_equal(loop_wait(loop, 0), 0);
+	ready = loop->readable.last >= 0 || loop->writable.last >= 0;
+	loop_read(loop);
+	chat_deliver(&party.chat);
+	loop_write(loop);
+	chat_run_due(&party.chat);
+	return ready;
 }
 
 void
@@ -179,16 +206,40 @@ party_settle(void)
 }
 
 void
+party_receive(const struct guest *guest)
+{
+	struct loop_class *class = &party.chat.pool.class;
+
+	seam_pass_at(party.now);
+	class->ready = 1;
+	class->readable(class->room, guest->sd);
+	class->ready = 0;
+}
+
+void
+party_deliver(void)
+{
+	struct loop_class *class = &party.chat.pool.class;
+
+	class->ready = 1;
+	chat_deliver(&party.chat);
+	class->ready = 0;
+}
+
+void
 party_read(const struct guest *guest)
 {
-	pool_read(&party.pool, guest->sd, pool_room(&party.pool, 1), party.now);
-	pool_deliver(&party.pool, party.now);
+	party_receive(guest);
+	party_deliver();
 }
 
 void
 party_write(const struct guest *guest)
 {
-	pool_write(&party.pool, guest->sd, party.now);
+	struct loop_class *class = &party.chat.pool.class;
+
+	seam_pass_at(party.now);
+	class->writable(class->room, guest->sd);
 }
 
 void
@@ -202,13 +253,20 @@ party_write_some(const struct guest *guest, size_t len)
 bool
 party_reading(void)
 {
-	return pool_reading(&party.pool);
+	return pressure_reading(&party.chat.pressure);
+}
+
+bool
+party_writing(void)
+{
+	return !backoff_rests(&party.chat.pressure.kernel);
 }
 
 int64_t
 party_expire(void)
 {
-	return expiry_run(&party.pool, party.now);
+	seam_pass_at(party.now);
+	return chat_run_due(&party.chat);
 }
 
 /* Descriptor numbers differ from run to run: guests go by letters, A the first. */

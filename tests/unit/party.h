@@ -1,8 +1,8 @@
 /*
- * party: a pool with guests, for the tests of the pool.
+ * party: a chat with guests, for the tests of its rooms.
  *
  * A guest is the far end of a socket pair, so what it says is there to be read at once, and time is
- * the number party.now. party_pass does with the pool what the server's loop does in one pass.
+ * the number party.now. party_pass does what the server does in one pass.
  */
 #ifndef PARTY_H
 #define PARTY_H
@@ -11,16 +11,17 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "chat/expiry.h"
-#include "chat/pool.h"
+#include "base/loop.h"
+#include "chat/chat.h"
 
 struct guest {
 	int fd; /* its own end */
-	int sd; /* the pool's */
+	int sd; /* the server's */
 };
 
 struct party {
-	struct pool pool;
+	struct loop loop;
+	struct chat chat;
 	struct config *config;
 	int64_t now;
 	struct guest guests[64];
@@ -33,6 +34,9 @@ extern struct party party;
 int party_setup(void **state);
 int party_teardown(void **state);
 
+/* Removes everybody, as the end of the server does. Guests may come in again. */
+void party_end(const char *reason);
+
 /* Other settings, as a reload brings them. The text is that of a file. */
 void party_configure(const char *text);
 
@@ -43,24 +47,37 @@ void party_leave(struct guest *guest);
 void party_say(const struct guest *guest, const char *text);
 /* A line of len bytes of the one letter, its end included. Good until the next. */
 const char *party_line(char letter, size_t len);
+/* len bytes without a line end. Good until the next. */
+const char *party_letters(size_t len);
 /* The guest says a line of len bytes, and it is received; nothing is written to anybody. */
 void party_speak(const struct guest *guest, size_t len);
 /* All that it can hear now. closed: and then the end of file. Good until the next look. */
 const char *party_hears(const struct guest *guest, bool *closed);
-/* Whether it is still in the pool. */
+/* It has heard just this since the last look. */
+void party_expect(const struct guest *guest, const char *want);
+/* And then the end, and it is not in any more. */
+void party_expect_last(const struct guest *guest, const char *want);
+/* Its connection, while it is in. */
+struct conn *party_conn(const struct guest *guest);
 bool party_has(const struct guest *guest);
 
 /* One pass: reads, writes and reaps what is ready now. Returns whether anything was. */
 bool party_pass(void);
 /* Passes until nothing is ready any more. */
 void party_settle(void);
-/* Reads the one client once, and looks at the queues. */
+/* Reads the one client once; what it said is in no queue yet. */
+void party_receive(const struct guest *guest);
+/* What follows the readers of a pass. */
+void party_deliver(void);
+/* Both. */
 void party_read(const struct guest *guest);
 void party_write(const struct guest *guest);
 /* Writes exactly len bytes to the guest. */
 void party_write_some(const struct guest *guest, size_t len);
+/* Whether clients are read, and written to. */
 bool party_reading(void);
-/* The next deadline. */
+bool party_writing(void);
+/* Does what is due. The next deadline. */
 int64_t party_expire(void);
 
 /* What the trace and the log said since the last look, with guests' numbers for "sd A", "sd B"...

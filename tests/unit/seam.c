@@ -14,7 +14,8 @@ static struct {
 
 static size_t most;
 static seam_select *own_select;
-static int64_t (*own_clock)(void);
+static bool stands; /* the clock */
+static int64_t own_time, time_of_pass;
 
 void
 seam_fail(enum seam seam, unsigned long skip, unsigned long count, int error)
@@ -42,7 +43,6 @@ seam_reset(void)
 	memset(seams, 0, sizeof(seams));
 	most = 0;
 	own_select = NULL;
-	own_clock = NULL;
 }
 
 int
@@ -60,9 +60,17 @@ seam_set_select(seam_select *select)
 }
 
 void
-seam_set_clock(int64_t (*clock)(void))
+seam_set_time(int64_t time)
 {
-	own_clock = clock;
+	own_time = time;
+	stands = true;
+}
+
+void
+seam_pass_at(int64_t time)
+{
+	seam_set_time(time);
+	time_of_pass = time;
 }
 
 /* Counts a call. Returns whether it is to fail; then errno is set. */
@@ -156,5 +164,12 @@ WRAP(int, pselect, int count, fd_set *readable, fd_set *writable, fd_set *specia
 
 WRAP(int64_t, clock_now, void)
 {
-	return own_clock != NULL ? own_clock() : __real_clock_now();
+	return stands ? time_of_pass : __real_clock_now();
+}
+
+WRAP(int64_t, clock_tick, void)
+{
+	if (!stands)
+		return __real_clock_tick();
+	return time_of_pass = own_time;
 }

@@ -39,7 +39,12 @@ int seam_teardown(void **state);
 typedef int seam_select(int, fd_set *, fd_set *, const struct timespec *);
 void seam_set_select(seam_select *select);
 
-/* Takes the place of the clock until seam_reset. */
-void seam_set_clock(int64_t (*clock)(void));
+/*
+ * From the first call on the clock stands still at time, whatever seam_reset does. chatd knows it
+ * when it next reads the clock.
+ */
+void seam_set_time(int64_t time);
+/* The same, and chatd reads it: a pass at that time begins. */
+void seam_pass_at(int64_t time);
 
 #endif

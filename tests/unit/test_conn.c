@@ -14,8 +14,7 @@
 
 static const struct addr nobody = {.family = AF_UNIX};
 
-static struct arena arena;
-static struct line spare;
+static struct intake intake;
 static struct conn *conn;
 static int client; /* the other end of it */
 
@@ -28,7 +27,7 @@ setup(void **state)
 	seam_reset();
 	make_pair(pair);
 	client = pair[0];
-	conn = conn_new(pair[1], &nobody, 0);
+	conn = conn_new(pair[1], &nobody);
 	return conn != NULL ? 0 : -1;
 }
 
@@ -41,9 +40,8 @@ teardown(void **state)
 	seam_reset();
 	conn_free(conn);
 	close(client);
-	line_free(&spare);
-	refs = arena.filling != NULL ? arena.filling->refs : 0;
-	arena_free(&arena);
+	refs = intake.arena.filling != NULL ? intake.arena.filling->refs : 0;
+	intake_free(&intake);
 	return refs == 0 ? 0 : -1;
 }
 
@@ -51,11 +49,9 @@ teardown(void **state)
 static enum conn_outcome
 read_some(size_t room, size_t max, struct reception *got)
 {
-	assert_int_equal(line_reserve(&spare, max), 0);
-	if (conn->line.data != NULL)
-		assert_int_equal(line_reserve(&conn->line, max), 0);
-	assert_true(arena_reserve(&arena, conn->line.len + room, conn->line.len + room) > 0);
-	return conn_read(conn, &arena, &spare, room, max, got);
+	intake.line_max = (uint32_t)max;
+	assert_int_equal(conn_reserve(conn, &intake, room), room);
+	return conn_read(conn, &intake, room, got);
 }
 
 /* Reads once and expects this outcome and message; "" is no message. */
@@ -81,14 +77,14 @@ queue_text(const char *text)
 	size_t len = strlen(text);
 	struct msg msg;
 
-	assert_int_equal(arena_reserve(&arena, len + 1, len + 1), len + 1);
-	arena_tail(&arena)[0] = '-';
-	arena_take(&arena, 1);
-	assert_int_equal(arena_reserve(&arena, len, len), len);
-	memcpy(arena_tail(&arena), text, len);
-	msg = arena_take(&arena, len);
+	assert_int_equal(arena_reserve(&intake.arena, len + 1, len + 1), len + 1);
+	arena_tail(&intake.arena)[0] = '-';
+	arena_take(&intake.arena, 1);
+	assert_int_equal(arena_reserve(&intake.arena, len, len), len);
+	memcpy(arena_tail(&intake.arena), text, len);
+	msg = arena_take(&intake.arena, len);
 	queue_push(&conn->queue, &msg);
-	assert_true(queue_reserve(&conn->queue));
+	assert_true(queue_reserve(&conn->queue, 2));
 }
 
 /* What it sends */
@@ -139,12 +135,13 @@ TEST(a_piece_takes_the_spare_memory_and_gives_it_back_with_its_end)
 {
 	char *memory;
 
-	assert_int_equal(line_reserve(&spare, MAX), 0);
-	memory = spare.data;
+	intake.line_max = MAX;
+	assert_true(conn_reserve(conn, &intake, ROOM) > 0);
+	memory = intake.spare.data;
 	put_text(client, "pie");
 	expect_read(CONN_DONE, "");
 	assert_ptr_equal(conn->line.data, memory);
-	assert_null(spare.data);
+	assert_null(intake.spare.data);
 	put_text(client, "ce\n");
 	expect_read(CONN_DONE, "piece\n");
 	/* An idle client has no memory for a line. */
@@ -318,14 +315,50 @@ TEST(receiving_asks_for_no_memory_that_was_not_reserved)
 {
 	struct reception got;
 
+	intake.line_max = MAX;
 	for (int i = 0; i < 50; i++) {
 		put_text(client, i % 3 == 0 ? "a" : i % 3 == 1 ? "b\nc" : "d\n");
-		assert_int_equal(line_reserve(&spare, MAX), 0);
-		assert_true(arena_reserve(&arena, 100, 100) > 0);
+		assert_int_equal(conn_reserve(conn, &intake, 50), 50);
 		seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
-		assert_int_equal(conn_read(conn, &arena, &spare, 50, MAX, &got), CONN_DONE);
+		assert_int_equal(conn_read(conn, &intake, 50, &got), CONN_DONE);
 		seam_reset();
 	}
+}
+
+TEST(what_receiving_needs_is_reserved_or_nothing_may_be_received)
+{
+	struct reception got;
+	struct msg held;
+
+	/* The spare line, and a buf. */
+	intake.line_max = MAX;
+	for (unsigned long refused = 0; refused < 2; refused++) {
+		seam_fail(SEAM_MEMORY, refused, 1, ENOMEM);
+		assert_int_equal(conn_reserve(conn, &intake, ROOM), 0);
+	}
+	put_text(client, "pie");
+	expect_read(CONN_DONE, "");
+	/* A longer line: the spare and the piece. */
+	intake.line_max = 2 * MAX;
+	for (unsigned long refused = 0; refused < 2; refused++) {
+		line_free(&intake.spare);
+		seam_fail(SEAM_MEMORY, refused, 1, ENOMEM);
+		assert_int_equal(conn_reserve(conn, &intake, ROOM), 0);
+	}
+	/* Less room than was asked for is better than none, but the piece and a byte must fit. */
+	assert_int_equal(arena_reserve(&intake.arena, ARENA_BUF, ARENA_BUF), ARENA_BUF);
+	held = arena_take(&intake.arena, ARENA_BUF - 4);
+	msg_ref(&held);
+	assert_true(conn->line.len == 3 && line_reserve(&intake.spare, 2 * MAX) == 0);
+	assert_int_equal(line_reserve(&conn->line, 2 * MAX), 0);
+	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+	assert_int_equal(conn_reserve(conn, &intake, ROOM), 1);
+	put_text(client, "ce\n");
+	assert_int_equal(conn_read(conn, &intake, 1, &got), CONN_DONE);
+	assert_int_equal(conn_reserve(conn, &intake, ROOM), 0);
+	seam_reset();
+	expect_read(CONN_DONE, "piece\n");
+	msg_unref(&held);
 }
 
 /* However a stream is torn, the messages are the stream, and each ends with a line end. */
@@ -372,22 +405,22 @@ TEST(a_randomly_torn_stream_arrives_whole)
 
 TEST(all_that_waits_leaves_in_one_call)
 {
-	size_t taken;
+	size_t written;
 
 	for (int i = 0; i < 64; i++)
 		queue_text("line\n");
-	assert_int_equal(conn_write(conn, &taken), CONN_DONE);
-	assert_int_equal(taken, 64 * 5);
+	assert_int_equal(conn_write(conn, &written), CONN_DONE);
+	assert_int_equal(written, 64 * 5);
 	assert_int_equal(seam_calls(SEAM_SEND), 1);
 	assert_true(queue_empty(&conn->queue));
 	assert_int_equal(strlen(get_text(client, NULL)), 64 * 5);
-	assert_int_equal(arena.filling->refs, 0);
+	assert_int_equal(intake.arena.filling->refs, 0);
 }
 
 TEST(a_backlog_of_very_many_pieces_leaves_too)
 {
 	static char want[5 * 1000 + 1];
-	size_t taken;
+	size_t written;
 
 	for (int i = 0; i < 1000; i++) {
 		char text[6] = {(char)('a' + i % 26), (char)('a' + i / 26 % 26),
@@ -396,23 +429,23 @@ TEST(a_backlog_of_very_many_pieces_leaves_too)
 		queue_text(text);
 		memcpy(want + 5 * i, text, 5);
 	}
-	assert_int_equal(conn_write(conn, &taken), CONN_DONE);
-	assert_int_equal(taken, 5000);
+	assert_int_equal(conn_write(conn, &written), CONN_DONE);
+	assert_int_equal(written, 5000);
 	assert_string_equal(get_text(client, NULL), want);
 }
 
 TEST(writing_goes_on_where_a_short_write_has_ended)
 {
 	char got[64] = "";
-	size_t taken;
+	size_t written;
 	int calls = 0;
 
 	queue_text("one\n");
 	queue_text("two\n");
 	queue_text("three\n");
 	seam_shorten(3);
-	while (conn_write(conn, &taken) == CONN_AGAIN) {
-		assert_int_equal(taken, calls == 1 || calls == 3 ? 1 : 3);
+	while (conn_write(conn, &written) == CONN_AGAIN) {
+		assert_int_equal(written, calls == 1 || calls == 3 ? 1 : 3);
 		strcat(got, get_text(client, NULL));
 		/* A short write has filled the socket, so it is not tried twice. */
 		assert_int_equal(seam_calls(SEAM_SEND), ++calls);
@@ -420,70 +453,70 @@ TEST(writing_goes_on_where_a_short_write_has_ended)
 	assert_int_equal(calls, 5);
 	strcat(got, get_text(client, NULL));
 	assert_string_equal(got, "one\ntwo\nthree\n");
-	assert_int_equal(arena.filling->refs, 0);
+	assert_int_equal(intake.arena.filling->refs, 0);
 }
 
 TEST(a_full_socket_keeps_what_waits)
 {
-	size_t taken;
+	size_t written;
 
 	stuff(conn->fd);
 	queue_text("kept\n");
-	assert_int_equal(conn_write(conn, &taken), CONN_AGAIN);
-	assert_int_equal(taken, 0);
+	assert_int_equal(conn_write(conn, &written), CONN_AGAIN);
+	assert_int_equal(written, 0);
 	assert_false(queue_empty(&conn->queue));
 	get_text(client, NULL);
-	assert_int_equal(conn_write(conn, &taken), CONN_DONE);
-	assert_int_equal(taken, 5);
+	assert_int_equal(conn_write(conn, &written), CONN_DONE);
+	assert_int_equal(written, 5);
 	assert_string_equal(get_text(client, NULL), "kept\n");
 }
 
 TEST(a_refused_send_is_no_failure)
 {
 	static const int errors[] = {EAGAIN, EINTR, ENOBUFS, ENOMEM};
-	size_t taken;
+	size_t written;
 
 	queue_text("kept\n");
 	for (size_t i = 0; i < LENGTH(errors); i++) {
 		seam_fail(SEAM_SEND, 0, 1, errors[i]);
-		assert_int_equal(conn_write(conn, &taken), CONN_AGAIN);
-		assert_int_equal(taken, 0);
+		assert_int_equal(conn_write(conn, &written), CONN_AGAIN);
+		assert_int_equal(written, 0);
 	}
-	assert_int_equal(conn_write(conn, &taken), CONN_DONE);
+	assert_int_equal(conn_write(conn, &written), CONN_DONE);
 	assert_string_equal(get_text(client, NULL), "kept\n");
 }
 
 TEST(a_failed_send_says_why)
 {
-	size_t taken;
+	size_t written;
 
 	queue_text("lost\n");
 	close(client);
-	assert_int_equal(conn_write(conn, &taken), CONN_FAILED);
+	assert_int_equal(conn_write(conn, &written), CONN_FAILED);
 	assert_int_equal(errno, EPIPE);
-	assert_int_equal(taken, 0);
+	assert_int_equal(written, 0);
 	queue_text("lost\n");
-	assert_int_equal(conn_write(conn, &taken), CONN_FAILED);
+	assert_int_equal(conn_write(conn, &written), CONN_FAILED);
 	assert_int_equal(errno, EPIPE);
 	client = conn->fd; /* closed once, by conn_free */
 }
 
 TEST(nothing_to_write_makes_no_call)
 {
-	size_t taken = 99;
+	size_t written = 99;
 
-	assert_int_equal(conn_write(conn, &taken), CONN_DONE);
-	assert_int_equal(taken, 0);
+	assert_int_equal(conn_write(conn, &written), CONN_DONE);
+	assert_int_equal(written, 0);
 	assert_int_equal(seam_calls(SEAM_SEND), 0);
 }
 
-TEST(a_deaf_client_hears_the_end_and_may_still_speak)
+TEST(a_client_that_is_written_to_no_more_hears_the_end_and_may_still_speak)
 {
 	bool closed;
 
 	queue_text("never heard\n");
-	conn_deafen(conn);
-	assert_true(conn->deaf);
+	conn_close_write(conn);
+	assert_int_equal(conn->life, CONN_WRITE_CLOSED);
 	assert_true(queue_empty(&conn->queue));
 	assert_string_equal(get_text(client, &closed), "");
 	assert_true(closed);
@@ -493,12 +526,12 @@ TEST(a_deaf_client_hears_the_end_and_may_still_speak)
 
 TEST(what_the_kernel_keeps_shrinks_when_the_client_takes_some)
 {
-	size_t taken;
+	size_t written;
 	int before;
 
 	assert_int_equal(conn_unacked(conn), 0);
 	queue_text("some text\n");
-	conn_write(conn, &taken);
+	conn_write(conn, &written);
 	before = conn_unacked(conn);
 	assert_true(before > 0);
 	get_text(client, NULL);
@@ -513,15 +546,16 @@ TEST(a_client_that_goes_takes_its_descriptor_its_piece_and_its_queue_along)
 	int pair[2];
 
 	make_pair(pair);
-	other = conn_new(pair[1], &nobody, 42);
+	seam_pass_at(42);
+	other = conn_new(pair[1], &nobody);
 	assert_int_equal(other->fd, pair[1]);
-	assert_int_equal(other->heard, 42);
+	assert_int_equal(other->last_line_at, 42);
 	queue_text("shared\n");
 	queue_push(&other->queue, &conn->queue.spans[0]);
-	assert_int_equal(arena.filling->refs, 2);
+	assert_int_equal(intake.arena.filling->refs, 2);
 	assert_int_equal(line_reserve(&other->line, 10), 0);
 	conn_free(other);
-	assert_int_equal(arena.filling->refs, 1);
+	assert_int_equal(intake.arena.filling->refs, 1);
 	assert_false(is_open(pair[1]));
 	close(pair[0]);
 	conn_free(NULL);
@@ -533,7 +567,7 @@ TEST(a_client_for_which_memory_is_refused_keeps_its_descriptor)
 
 	make_pair(pair);
 	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	assert_null(conn_new(pair[0], &nobody, 0));
+	assert_null(conn_new(pair[0], &nobody));
 	assert_true(is_open(pair[0]));
 	close(pair[0]);
 	close(pair[1]);
@@ -562,6 +596,7 @@ main(void)
 	    CONN_TEST(a_failed_recv_says_why),
 	    CONN_TEST(a_failed_recv_completes_an_unfinished_line_like_an_end_of_file),
 	    CONN_TEST(receiving_asks_for_no_memory_that_was_not_reserved),
+	    CONN_TEST(what_receiving_needs_is_reserved_or_nothing_may_be_received),
 	    CONN_TEST(a_randomly_torn_stream_arrives_whole),
 	    CONN_TEST(all_that_waits_leaves_in_one_call),
 	    CONN_TEST(a_backlog_of_very_many_pieces_leaves_too),
@@ -570,7 +605,7 @@ main(void)
 	    CONN_TEST(a_refused_send_is_no_failure),
 	    CONN_TEST(a_failed_send_says_why),
 	    CONN_TEST(nothing_to_write_makes_no_call),
-	    CONN_TEST(a_deaf_client_hears_the_end_and_may_still_speak),
+	    CONN_TEST(a_client_that_is_written_to_no_more_hears_the_end_and_may_still_speak),
 	    CONN_TEST(what_the_kernel_keeps_shrinks_when_the_client_takes_some),
 	    CONN_TEST(a_client_that_goes_takes_its_descriptor_its_piece_and_its_queue_along),
 	    CONN_TEST(a_client_for_which_memory_is_refused_keeps_its_descriptor),

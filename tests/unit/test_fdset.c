@@ -155,6 +155,29 @@ TEST(joining_adds_the_members_of_a_shorter_and_of_a_longer_set)
 	fdset_free(&b);
 }
 
+TEST(common_members_are_counted_in_sets_of_any_length)
+{
+	struct fdset a = set_with_room(4096), b = set_with_room(70), none = FDSET_EMPTY;
+
+	assert_int_equal(fdset_common(&a, &b), 0);
+	assert_int_equal(fdset_common(&a, &none), 0);
+	assert_int_equal(fdset_common(&none, &none), 0);
+	for (size_t i = 0; i < LENGTH(edges); i++)
+		fdset_add(&a, edges[i]);
+	assert_int_equal(fdset_common(&a, &a), LENGTH(edges));
+	assert_int_equal(fdset_common(&a, &b), 0);
+	fdset_add(&b, 0);
+	fdset_add(&b, 2);
+	fdset_add(&b, 63);
+	fdset_add(&b, 64);
+	fdset_add(&b, 66);
+	assert_int_equal(fdset_common(&a, &b), 3);
+	assert_int_equal(fdset_common(&b, &a), 3);
+	assert_int_equal(fdset_common(&b, &none), 0);
+	fdset_free(&a);
+	fdset_free(&b);
+}
+
 TEST(a_visit_goes_upwards_and_may_remove_the_member_it_is_at)
 {
 	struct fdset set = set_with_room(4096);
@@ -284,6 +307,7 @@ main(void)
 	    cmocka_unit_test_teardown(refused_growth_leaves_the_set_as_it_was, seam_teardown),
 	    cmocka_unit_test(clearing_forgets_every_member_and_keeps_the_room),
 	    cmocka_unit_test(joining_adds_the_members_of_a_shorter_and_of_a_longer_set),
+	    cmocka_unit_test(common_members_are_counted_in_sets_of_any_length),
 	    cmocka_unit_test(a_visit_goes_upwards_and_may_remove_the_member_it_is_at),
 	    cmocka_unit_test(the_bits_lie_where_fd_isset_looks_for_them),
 	    cmocka_unit_test(select_answers_for_a_descriptor_beyond_1024),

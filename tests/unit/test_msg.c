@@ -236,38 +236,6 @@ TEST(reserving_twice_gives_the_same_room)
 	arena_free(&arena);
 }
 
-TEST(a_message_outside_of_the_arena_is_freed_with_its_last_reference)
-{
-	struct arena arena = {0};
-	struct msg own, a = take(&arena, "12345");
-
-	msg_ref(&a);
-	own = msg_new(&arena, "told\n", 5);
-	assert_ptr_not_equal(own.buf, arena.filling);
-	assert_memory_equal(msg_data(&own), "told\n", 5);
-	assert_int_equal(own.len, 5);
-	assert_int_equal(msg_position(&own), 5);
-	assert_int_equal(arena.position, 5);
-	msg_ref(&own);
-	msg_ref(&own);
-	msg_unref(&own);
-	assert_int_equal(own.buf->refs, 1);
-	msg_unref(&own); /* freed: LeakSanitizer and valgrind would tell */
-	assert_null(arena.spare);
-	msg_unref(&a);
-	arena_free(&arena);
-}
-
-TEST(a_message_for_which_memory_is_refused_is_none)
-{
-	struct arena arena = {0};
-	struct msg none;
-
-	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	none = msg_new(&arena, "told\n", 5);
-	assert_null(none.buf);
-}
-
 /* Many holders take and drop messages in any order; every byte stays until its last holder goes. */
 TEST(random_holders_find_their_bytes_unchanged_and_leave_nothing_behind)
 {
@@ -329,8 +297,6 @@ main(void)
 	    cmocka_unit_test_teardown(
 		an_arena_without_memory_works_as_soon_as_there_is_some, seam_teardown),
 	    cmocka_unit_test(reserving_twice_gives_the_same_room),
-	    cmocka_unit_test(a_message_outside_of_the_arena_is_freed_with_its_last_reference),
-	    cmocka_unit_test_teardown(a_message_for_which_memory_is_refused_is_none, seam_teardown),
 	    cmocka_unit_test(random_holders_find_their_bytes_unchanged_and_leave_nothing_behind),
 	};
 

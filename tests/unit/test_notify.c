@@ -79,13 +79,20 @@ open_and_start(void)
 	assert_string_equal(told(), "READY=1");
 }
 
+static int64_t
+pass_at(int64_t now, uint32_t clients, uint64_t lines)
+{
+	seam_pass_at(now);
+	return notify_pass(&notify, clients, lines);
+}
+
 TEST(without_a_manager_nothing_is_told)
 {
 	unsetenv("NOTIFY_SOCKET");
 	assert_int_equal(notify_open(&notify, 100), 0);
 	notify_ready(&notify);
 	notify_reloading(&notify, NOW);
-	assert_int_equal(notify_pass(&notify, NOW, 1, 1), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW, 1, 1), CLOCK_NEVER);
 	notify_stopping(&notify);
 	assert_int_equal(notify.fd, -1);
 	assert_string_equal(told(), "");
@@ -107,7 +114,7 @@ TEST(a_manager_that_cannot_be_reached_is_an_error)
 		assert_int_not_equal(errno, 0);
 		assert_int_equal(notify.fd, -1);
 		notify_ready(&notify);
-		assert_int_equal(notify_pass(&notify, NOW, 1, 1), CLOCK_NEVER);
+		assert_int_equal(pass_at(NOW, 1, 1), CLOCK_NEVER);
 	}
 }
 
@@ -181,21 +188,21 @@ TEST(the_descriptor_lies_above_those_of_clients)
 TEST(the_status_says_clients_and_lines)
 {
 	open_and_start();
-	notify_pass(&notify, NOW, 0, 0);
+	pass_at(NOW, 0, 0);
 	assert_string_equal(told(), "STATUS=0 clients, 0 lines");
-	notify_pass(&notify, NOW + CLOCK_SECOND, 1, 1);
+	pass_at(NOW + CLOCK_SECOND, 1, 1);
 	assert_string_equal(told(), "STATUS=1 client, 1 line");
-	notify_pass(&notify, NOW + 2 * CLOCK_SECOND, 2, 18446744073709551615U);
+	pass_at(NOW + 2 * CLOCK_SECOND, 2, 18446744073709551615U);
 	assert_string_equal(told(), "STATUS=2 clients, 18446744073709551615 lines");
 }
 
 TEST(the_status_is_sent_when_it_has_changed_and_no_timer_ticks_otherwise)
 {
 	open_and_start();
-	assert_int_equal(notify_pass(&notify, NOW, 1, 5), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW, 1, 5), CLOCK_NEVER);
 	assert_string_equal(told(), "STATUS=1 client, 5 lines");
 	for (int i = 1; i < 10; i++)
-		assert_int_equal(notify_pass(&notify, NOW + i * CLOCK_SECOND, 1, 5), CLOCK_NEVER);
+		assert_int_equal(pass_at(NOW + i * CLOCK_SECOND, 1, 5), CLOCK_NEVER);
 	assert_string_equal(told(), "");
 }
 
@@ -204,15 +211,15 @@ TEST(the_status_is_sent_at_most_once_a_second)
 	int64_t due;
 
 	open_and_start();
-	notify_pass(&notify, NOW, 1, 0);
+	pass_at(NOW, 1, 0);
 	assert_string_equal(told(), "STATUS=1 client, 0 lines");
 	for (int i = 1; i < 1000; i++) {
-		due = notify_pass(&notify, NOW + i * CLOCK_SECOND / 1000, 1, (uint64_t)i);
+		due = pass_at(NOW + i * CLOCK_SECOND / 1000, 1, (uint64_t)i);
 		/* It asks to be called when the second is over, give or take a tenth. */
 		assert_in_range(due, NOW + CLOCK_SECOND, NOW + CLOCK_SECOND + CLOCK_SECOND / 10);
 	}
 	assert_string_equal(told(), "");
-	assert_int_equal(notify_pass(&notify, NOW + CLOCK_SECOND, 1, 1000), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW + CLOCK_SECOND, 1, 1000), CLOCK_NEVER);
 	assert_string_equal(told(), "STATUS=1 client, 1000 lines");
 }
 
@@ -220,13 +227,12 @@ TEST(the_watchdog_is_fed_at_half_of_its_time)
 {
 	setenv("WATCHDOG_USEC", "10000000", 1);
 	open_and_start();
-	assert_int_equal(notify_pass(&notify, NOW, UINT32_MAX, 0), NOW + 5 * CLOCK_SECOND);
+	assert_int_equal(pass_at(NOW, UINT32_MAX, 0), NOW + 5 * CLOCK_SECOND);
 	assert_string_equal(told(), "WATCHDOG=1");
-	assert_int_equal(notify_pass(&notify, NOW + 5 * CLOCK_SECOND - 1, UINT32_MAX, 0),
-	    NOW + 5 * CLOCK_SECOND);
-	assert_string_equal(told(), "");
 	assert_int_equal(
-	    notify_pass(&notify, NOW + 5 * CLOCK_SECOND, UINT32_MAX, 0), NOW + 10 * CLOCK_SECOND);
+	    pass_at(NOW + 5 * CLOCK_SECOND - 1, UINT32_MAX, 0), NOW + 5 * CLOCK_SECOND);
+	assert_string_equal(told(), "");
+	assert_int_equal(pass_at(NOW + 5 * CLOCK_SECOND, UINT32_MAX, 0), NOW + 10 * CLOCK_SECOND);
 	assert_string_equal(told(), "WATCHDOG=1");
 }
 
@@ -235,7 +241,7 @@ TEST(a_watchdog_of_somebody_else_is_not_fed)
 	setenv("WATCHDOG_USEC", "10000000", 1);
 	setenv("WATCHDOG_PID", "1", 1);
 	open_and_start();
-	assert_int_equal(notify_pass(&notify, NOW, UINT32_MAX, 0), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW, UINT32_MAX, 0), CLOCK_NEVER);
 	assert_string_equal(told(), "");
 }
 
@@ -258,16 +264,16 @@ TEST(a_manager_that_does_not_read_is_not_waited_for_and_hears_ready_later)
 	notify_open(&notify, 100);
 	fill();
 	notify_ready(&notify);
-	due = notify_pass(&notify, NOW, 1, 1);
+	due = pass_at(NOW, 1, 1);
 	/* Soon, but not at once, again and again. */
 	assert_in_range(due, NOW + CLOCK_SECOND / 100, NOW + CLOCK_SECOND);
 	while (told()[0] != '\0')
 		;
-	due = notify_pass(&notify, due, 1, 1);
+	due = pass_at(due, 1, 1);
 	assert_string_equal(told(), "READY=1");
 	/* The status was not lost either. */
 	if (due != CLOCK_NEVER)
-		assert_int_equal(notify_pass(&notify, due, 1, 1), CLOCK_NEVER);
+		assert_int_equal(pass_at(due, 1, 1), CLOCK_NEVER);
 	assert_string_equal(told(), "STATUS=1 client, 1 line");
 	assert_string_equal(told(), "");
 }
@@ -275,11 +281,11 @@ TEST(a_manager_that_does_not_read_is_not_waited_for_and_hears_ready_later)
 TEST(a_manager_that_has_gone_is_not_told_again_and_again)
 {
 	open_and_start();
-	notify_pass(&notify, NOW, 1, 1);
+	pass_at(NOW, 1, 1);
 	close(manager);
 	for (int i = 1; i < 5; i++)
-		notify_pass(&notify, NOW + i * CLOCK_SECOND, 2, 2);
-	assert_int_equal(notify_pass(&notify, NOW + 5 * CLOCK_SECOND, 2, 2), CLOCK_NEVER);
+		pass_at(NOW + i * CLOCK_SECOND, 2, 2);
+	assert_int_equal(pass_at(NOW + 5 * CLOCK_SECOND, 2, 2), CLOCK_NEVER);
 }
 
 TEST(a_manager_that_binds_its_socket_anew_is_found_again)

@@ -6,6 +6,8 @@
 #include "seam.h"
 #include "wire/queue.h"
 
+#define PLACES 2 /* that a pass wants */
+
 static struct arena arena;
 
 static struct msg
@@ -31,7 +33,7 @@ push(struct queue *queue, const char *text)
 	struct msg msg = take(text);
 
 	queue_push(queue, &msg);
-	assert_true(queue_reserve(queue));
+	assert_true(queue_reserve(queue, PLACES));
 }
 
 /* What waits, as one string. */
@@ -107,19 +109,24 @@ TEST(a_message_after_a_gap_is_a_span_of_its_own)
 
 TEST(a_message_of_another_buf_is_a_span_of_its_own)
 {
+	struct arena other = {0};
 	struct queue queue;
-	struct msg own;
+	struct msg msg;
 
 	queue_init(&queue);
 	push(&queue, "one\n");
 	/* Its offset is where a message of the first buf would continue. */
-	own = msg_new(&arena, "one\ntwo\n", 8);
-	own.off = own.len = 4;
-	queue_push(&queue, &own);
-	assert_true(queue_reserve(&queue));
+	assert_int_equal(arena_reserve(&other, 8, 8), 8);
+	memcpy(arena_tail(&other), "one\ntwo\n", 8);
+	arena_take(&other, 4);
+	msg = arena_take(&other, 4);
+	queue_push(&queue, &msg);
+	assert_true(queue_reserve(&queue, PLACES));
 	assert_int_equal(spans(&queue), 2);
 	assert_string_equal(waiting(&queue), "one\ntwo\n");
 	queue_clear(&queue);
+	assert_int_equal(msg.buf->refs, 0);
+	arena_free(&other);
 }
 
 TEST(a_message_in_two_queues_is_there_once_and_goes_with_the_second)
@@ -277,7 +284,7 @@ push_until_full(struct queue *queue, char *want)
 		gap();
 		msg = take(text);
 		queue_push(queue, &msg);
-		places = queue_reserve(queue);
+		places = queue_reserve(queue, PLACES);
 		strcat(want, text);
 		assert_true(count < 26);
 	}
@@ -291,12 +298,12 @@ TEST(a_push_after_which_there_are_no_places_says_so_and_loses_nothing)
 
 	queue_init(&queue);
 	gap();
-	assert_int_equal(push_until_full(&queue, want), QUEUE_FEW - QUEUE_PLACES + 1);
+	assert_int_equal(push_until_full(&queue, want), QUEUE_FEW - PLACES + 1);
 	assert_string_equal(waiting(&queue), want);
-	assert_false(queue_reserve(&queue));
+	assert_false(queue_reserve(&queue, PLACES));
 	assert_string_equal(waiting(&queue), want);
 	seam_reset();
-	assert_true(queue_reserve(&queue));
+	assert_true(queue_reserve(&queue, PLACES));
 	assert_string_equal(waiting(&queue), want);
 	gap();
 	push(&queue, "after\n");
@@ -311,18 +318,18 @@ TEST(the_places_of_a_pass_are_there_whatever_the_allocator_says)
 
 	queue_init(&queue);
 	gap();
-	for (int i = 0; i < QUEUE_FEW - QUEUE_PLACES; i++) {
+	for (int i = 0; i < QUEUE_FEW - PLACES; i++) {
 		push(&queue, "before\n");
 		gap();
 		strcat(want, "before\n");
 	}
 	/* The last answer was yes. */
 	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
-	for (int i = 0; i < QUEUE_PLACES; i++) {
+	for (int i = 0; i < PLACES; i++) {
 		struct msg msg = take("last\n");
 
 		queue_push(&queue, &msg);
-		assert_false(queue_reserve(&queue));
+		assert_false(queue_reserve(&queue, PLACES));
 		gap();
 		strcat(want, "last\n");
 	}
@@ -339,7 +346,7 @@ TEST(a_full_queue_finds_places_when_spans_have_left)
 	queue_init(&queue);
 	gap();
 	count = push_until_full(&queue, want);
-	while (!queue_reserve(&queue)) {
+	while (!queue_reserve(&queue, PLACES)) {
 		queue_consume(&queue, 2);
 		assert_true(--count >= 0);
 	}
@@ -356,12 +363,35 @@ TEST(reserved_places_are_not_asked_for_again)
 
 	queue_init(&queue);
 	push(&queue, "x\n");
-	assert_true(queue_reserve(&queue));
+	assert_true(queue_reserve(&queue, PLACES));
 	seam_reset();
 	for (int i = 0; i < 10; i++)
-		assert_true(queue_reserve(&queue));
+		assert_true(queue_reserve(&queue, PLACES));
 	assert_int_equal(seam_calls(SEAM_MEMORY), 0);
 	queue_clear(&queue);
+}
+
+TEST(as_many_places_as_are_asked_for_are_made_at_once)
+{
+	for (uint32_t places = 1; places < 100; places++) {
+		struct queue queue;
+
+		queue_init(&queue);
+		push(&queue, "first\n");
+		assert_true(queue_reserve(&queue, places));
+		seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+		for (uint32_t i = 0; i < places; i++) {
+			struct msg msg;
+
+			gap();
+			msg = take("x\n");
+			queue_push(&queue, &msg);
+		}
+		assert_int_equal(spans(&queue), 1 + places);
+		assert_true(queue.tail <= queue.size);
+		seam_reset();
+		queue_clear(&queue);
+	}
 }
 
 TEST(no_more_spans_are_shown_than_there_is_room_for)
@@ -439,7 +469,7 @@ TEST(random_pushes_and_consumptions_agree_with_a_string)
 		if (random_below(20) == 0)
 			seam_fail(SEAM_MEMORY, 0, random_below(5), ENOMEM);
 		if (!place)
-			place = queue_reserve(&queue);
+			place = queue_reserve(&queue, PLACES);
 		if (random_below(3) == 0)
 			seam_fail(SEAM_MEMORY, 0, 0, 0);
 		if (random_below(4) == 0 && arena_reserve(&arena, 1, 1) == 1)
@@ -456,7 +486,7 @@ TEST(random_pushes_and_consumptions_agree_with_a_string)
 			len += size;
 			msg = arena_take(&arena, size);
 			queue_push(&queue, &msg);
-			place = queue_reserve(&queue);
+			place = queue_reserve(&queue, PLACES);
 		}
 		gone = random_below((uint32_t)len + 1) / (1 + random_below(4));
 		queue_consume(&queue, gone);
@@ -492,6 +522,7 @@ main(void)
 	    QUEUE_TEST(the_places_of_a_pass_are_there_whatever_the_allocator_says),
 	    QUEUE_TEST(a_full_queue_finds_places_when_spans_have_left),
 	    QUEUE_TEST(reserved_places_are_not_asked_for_again),
+	    QUEUE_TEST(as_many_places_as_are_asked_for_are_made_at_once),
 	    QUEUE_TEST(no_more_spans_are_shown_than_there_is_room_for),
 	    QUEUE_TEST(lag_counts_from_the_oldest_byte_that_waits),
 	    QUEUE_TEST(clearing_drops_every_reference_and_the_queue_serves_again),

@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
-#include "chat/pool.h"
 #include "host.h"
 #include "server.h"
 
@@ -201,7 +201,7 @@ TEST(refused_memory_is_tried_again_after_a_rest_and_no_line_is_lost)
 	host_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
 	host_pass();
 	assert_false(host_reads(HOST_FIRST) || host_reads(HOST_FIRST + 1));
-	assert_int_equal(host_timeout(), POOL_REST);
+	assert_int_equal(host_timeout(), BACKOFF_REST);
 	host_expire();
 	host_pass();
 	assert_false(host_reads(HOST_FIRST));
@@ -564,10 +564,13 @@ TEST(a_stream_that_refuses_though_select_calls_it_writable_gets_a_rest)
 			assert_true(host_pass() > 0);
 			assert_true(passes < 100);
 		}
-		assert_int_equal(host_timeout(), POOL_REST);
-		/* It is tried again, and when it works all is as before. */
+		assert_int_equal(host_timeout(), BACKOFF_REST);
+		/* It is tried once more, and when it works all is as before. */
 		host_expire();
-		assert_int_equal(host_timeout(), POOL_REST);
+		assert_true(host_writes(STDOUT_FILENO));
+		host_pass();
+		assert_false(host_writes(STDOUT_FILENO));
+		assert_int_equal(host_timeout(), BACKOFF_REST);
 		host_fail(SEAM_SEND, 0, 0, 0);
 		host_expire();
 		assert_int_equal(host_timeout(), -1);

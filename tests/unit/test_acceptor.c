@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "chat/door.h"
+#include "chat/acceptor.h"
 #include "host.h"
 
 /* So that a crowd at the door does not keep those who are in waiting. */
@@ -61,6 +61,31 @@ TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not)
 	host_expect(b, "in\n");
 	close(b);
 	close(c);
+}
+
+TEST(those_who_are_refused_in_one_pass_need_one_descriptor_between_them)
+{
+	const char *trace;
+	int a, clients[20];
+
+	host_start_quiet("limits = { clients = 1; };");
+	a = host_enter();
+	host_log();
+	host_trace();
+	for (size_t i = 0; i < LENGTH(clients); i++)
+		clients[i] = host_connect();
+	host_pass();
+	trace = host_trace();
+	for (size_t i = 0; i < LENGTH(clients); i++) {
+		static const char both[] = "New incoming connection on sd 5\n"
+					   "removing connection with sd 5 \n";
+
+		host_expect_last(clients[i], "chatd: too many clients, at most 1\n");
+		assert_memory_equal(trace, both, strlen(both));
+		trace += strlen(both);
+	}
+	assert_string_equal(trace, "Waiting on select()...\nMaxFd 4\n");
+	close(a);
 }
 
 TEST(as_many_of_one_address_as_the_limit_come_in)
@@ -182,6 +207,7 @@ TEST(a_client_for_whom_memory_is_refused_is_told_so)
 	host_fail(SEAM_MEMORY, 0, 1, ENOMEM);
 	host_pass();
 	host_expect_last(b, "chatd: out of memory\n");
+	assert_false(host_reads(HOST_FIRST + 1));
 	host_expect_log("%s refused: Cannot allocate memory\n");
 	put_text(a, "still here\n");
 	host_settle();
@@ -313,28 +339,29 @@ TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last)
 	close(a);
 }
 
-#define DOOR_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
+#define ACCEPTOR_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    DOOR_TEST(at_most_128_come_in_within_one_pass),
-	    DOOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
-	    DOOR_TEST(as_many_of_one_address_as_the_limit_come_in),
-	    DOOR_TEST(whoever_comes_as_another_goes_gets_the_place),
-	    DOOR_TEST(the_limit_of_an_address_lets_those_wait_too_who_come_as_another_goes),
-	    DOOR_TEST(clients_of_unix_sockets_are_of_no_address),
-	    DOOR_TEST(whoever_is_not_allowed_is_told_so),
-	    DOOR_TEST(a_client_for_whom_memory_is_refused_is_told_so),
-	    DOOR_TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends),
-	    DOOR_TEST(without_descriptors_accepting_pauses_and_nothing_spins),
-	    DOOR_TEST(without_memory_of_the_kernel_accepting_pauses_too),
-	    DOOR_TEST(a_client_that_left_the_door_before_it_was_opened_is_passed_over),
-	    DOOR_TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last),
+	    ACCEPTOR_TEST(at_most_128_come_in_within_one_pass),
+	    ACCEPTOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
+	    ACCEPTOR_TEST(those_who_are_refused_in_one_pass_need_one_descriptor_between_them),
+	    ACCEPTOR_TEST(as_many_of_one_address_as_the_limit_come_in),
+	    ACCEPTOR_TEST(whoever_comes_as_another_goes_gets_the_place),
+	    ACCEPTOR_TEST(the_limit_of_an_address_lets_those_wait_too_who_come_as_another_goes),
+	    ACCEPTOR_TEST(clients_of_unix_sockets_are_of_no_address),
+	    ACCEPTOR_TEST(whoever_is_not_allowed_is_told_so),
+	    ACCEPTOR_TEST(a_client_for_whom_memory_is_refused_is_told_so),
+	    ACCEPTOR_TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends),
+	    ACCEPTOR_TEST(without_descriptors_accepting_pauses_and_nothing_spins),
+	    ACCEPTOR_TEST(without_memory_of_the_kernel_accepting_pauses_too),
+	    ACCEPTOR_TEST(a_client_that_left_the_door_before_it_was_opened_is_passed_over),
+	    ACCEPTOR_TEST(a_door_that_is_always_ready_for_nobody_is_paused_at_last),
 	};
 
 	/* A server that has ended must not end the test. */
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests_name("door", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("acceptor", tests, NULL, NULL);
 }

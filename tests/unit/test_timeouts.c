@@ -70,7 +70,7 @@ TEST(a_reader_that_takes_from_its_sockets_buffer_has_taken_something)
 		party.now += 30 * SECOND;
 		assert_true(read(b->fd, some, sizeof(some)) > 0);
 		/* Unix sockets free a whole buffer at a time. */
-		while (conn_unacked(party.pool.conns[b->sd]) == party.pool.conns[b->sd]->unacked)
+		while (conn_unacked(party_conn(b)) == party_conn(b)->unacked)
 			assert_true(read(b->fd, some, sizeof(some)) > 0);
 		assert_int_equal(party_expire(), party.now + 30 * SECOND);
 		assert_true(party_has(b));
@@ -145,7 +145,7 @@ TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before)
 	party.now++;
 	assert_int_equal(party_expire(), CLOCK_NEVER);
 	assert_false(party_has(a));
-	pool_reap(&party.pool);
+	pool_reap(&party.chat.pool);
 	assert_string_equal(party_hears(a, &closed), "chatd: idle for 60 seconds\n");
 	assert_true(closed);
 	assert_string_equal(party_log(), "192.0.2.1:1 removed: idle for 60 seconds\n");
@@ -232,12 +232,12 @@ TEST(nobody_is_idle_while_memory_is_refused)
 	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
 	for (int i = 0; i < 100; i++) {
 		party_pass();
-		party.now += POOL_REST;
+		party.now += BACKOFF_REST;
 		party_expire();
 	}
 	assert_true(party_has(a) && party_has(b));
 	seam_reset();
-	party.now += POOL_REST;
+	party.now += BACKOFF_REST;
 	party_expire();
 	party_settle();
 	assert_string_equal(party_hears(b, NULL), "it lies in its socket\n");
@@ -254,27 +254,27 @@ TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before)
 	assert_false(party_has(a));
 }
 
-#define EXPIRY_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
+#define TIMEOUTS_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    EXPIRY_TEST(
+	    TIMEOUTS_TEST(
 		a_reader_that_takes_nothing_is_removed_when_its_time_is_over_and_not_before),
-	    EXPIRY_TEST(a_reader_that_takes_a_byte_has_all_of_its_time_again),
-	    EXPIRY_TEST(a_reader_that_takes_from_its_sockets_buffer_has_taken_something),
-	    EXPIRY_TEST(a_reader_below_the_limit_may_take_nothing_for_ever),
-	    EXPIRY_TEST(the_time_begins_anew_with_each_holding),
-	    EXPIRY_TEST(each_slow_reader_has_its_own_time_and_the_next_one_is_told),
-	    EXPIRY_TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before),
-	    EXPIRY_TEST(without_the_limit_nobody_is_idle),
-	    EXPIRY_TEST(a_line_begins_the_time_anew_and_a_piece_of_one_does_not),
-	    EXPIRY_TEST(a_guest_that_only_listens_is_idle),
-	    EXPIRY_TEST(nobody_is_idle_while_the_pool_is_held_nor_at_once_when_it_resumes),
-	    EXPIRY_TEST(nobody_is_idle_while_memory_is_refused),
-	    EXPIRY_TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before),
+	    TIMEOUTS_TEST(a_reader_that_takes_a_byte_has_all_of_its_time_again),
+	    TIMEOUTS_TEST(a_reader_that_takes_from_its_sockets_buffer_has_taken_something),
+	    TIMEOUTS_TEST(a_reader_below_the_limit_may_take_nothing_for_ever),
+	    TIMEOUTS_TEST(the_time_begins_anew_with_each_holding),
+	    TIMEOUTS_TEST(each_slow_reader_has_its_own_time_and_the_next_one_is_told),
+	    TIMEOUTS_TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before),
+	    TIMEOUTS_TEST(without_the_limit_nobody_is_idle),
+	    TIMEOUTS_TEST(a_line_begins_the_time_anew_and_a_piece_of_one_does_not),
+	    TIMEOUTS_TEST(a_guest_that_only_listens_is_idle),
+	    TIMEOUTS_TEST(nobody_is_idle_while_the_pool_is_held_nor_at_once_when_it_resumes),
+	    TIMEOUTS_TEST(nobody_is_idle_while_memory_is_refused),
+	    TIMEOUTS_TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before),
 	};
 
-	return cmocka_run_group_tests_name("expiry", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("timeouts", tests, NULL, NULL);
 }

@@ -37,8 +37,8 @@ TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets)
 	party_say(a, "waits\n");
 	party_say(b, "waits\n");
 	seam_reset();
-	pool_read(&party.pool, a->sd, 512, party.now);
-	pool_read(&party.pool, b->sd, 512, party.now);
+	party_receive(a);
+	party_receive(b);
 	assert_int_equal(seam_calls(SEAM_RECV), 0);
 	assert_string_equal(party_trace(), "");
 	party_settle();
@@ -153,7 +153,7 @@ TEST(a_flood_of_many_senders_stays_within_twice_the_limit)
 		seam_shorten(100);
 		party_pass();
 		seam_reset();
-		lag = queue_lag(&party.pool.conns[slow->sd]->queue, party.pool.arena.position);
+		lag = broadcast_lag(&party.chat.broadcast, party_conn(slow));
 		assert_true(lag <= 2 * 65536);
 	}
 	assert_false(party_reading());
@@ -206,6 +206,20 @@ TEST(nothing_is_lost_on_a_slow_reader)
 	assert_true(party_has(a) && party_has(b));
 }
 
+TEST(readers_share_what_one_pass_may_bring)
+{
+	party_configure("limits = { queue = \"1M\"; };");
+	assert_int_equal(pressure_room(&party.chat.pressure, 0), 65536);
+	assert_int_equal(pressure_room(&party.chat.pressure, 1), 65536);
+	assert_int_equal(pressure_room(&party.chat.pressure, 16), 65536);
+	assert_int_equal(pressure_room(&party.chat.pressure, 32), 32768);
+	assert_int_equal(pressure_room(&party.chat.pressure, 2048), 512);
+	assert_int_equal(pressure_room(&party.chat.pressure, 1000000), 512);
+	party_configure("limits = { queue = 1024; };");
+	assert_int_equal(pressure_room(&party.chat.pressure, 1), 1024);
+	assert_int_equal(pressure_room(&party.chat.pressure, 2), 512);
+}
+
 TEST(a_raised_limit_resumes_at_once)
 {
 	struct guest *a = party_join(NULL);
@@ -241,12 +255,12 @@ expect_rest(void)
 	int64_t start = party.now;
 
 	assert_false(party_reading());
-	assert_false(pool_writing(&party.pool));
-	assert_int_equal(party_expire(), start + POOL_REST);
-	party.now = start + POOL_REST;
+	assert_false(party_writing());
+	assert_int_equal(party_expire(), start + BACKOFF_REST);
+	party.now = start + BACKOFF_REST;
 	assert_int_equal(party_expire(), CLOCK_NEVER);
 	assert_true(party_reading());
-	assert_true(pool_writing(&party.pool));
+	assert_true(party_writing());
 }
 
 TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost)
@@ -257,7 +271,7 @@ TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost)
 	party_say(a, "kept\n");
 	party_read(a);
 	seam_fail(SEAM_SEND, 0, SEAM_ALWAYS, ENOBUFS);
-	while (pool_writing(&party.pool)) {
+	while (party_writing()) {
 		party_write(b);
 		assert_true(++passes < 100);
 	}
@@ -291,31 +305,32 @@ TEST(refusals_now_and_then_need_no_rest)
 			seam_fail(SEAM_SEND, 0, 1, ENOBUFS);
 		party_write(b);
 		party_hears(b, NULL);
-		assert_true(party_reading() && pool_writing(&party.pool));
+		assert_true(party_reading() && party_writing());
 	}
 }
 
-#define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
+#define PRESSURE_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    POOL_TEST(as_much_as_the_limit_may_wait_and_one_byte_more_holds_the_pool),
-	    POOL_TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets),
-	    POOL_TEST(a_held_pool_is_read_again_at_half_and_not_before),
-	    POOL_TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half),
-	    POOL_TEST(a_slow_reader_that_goes_holds_nobody_any_more),
-	    POOL_TEST(a_slow_reader_that_fails_holds_nobody_any_more),
-	    POOL_TEST(one_that_has_gone_holds_nobody_before_it_is_read_to_its_end),
-	    POOL_TEST(what_a_guest_says_itself_does_not_wait_for_it),
-	    POOL_TEST(a_flood_of_many_senders_stays_within_twice_the_limit),
-	    POOL_TEST(nothing_is_lost_on_a_slow_reader),
-	    POOL_TEST(a_raised_limit_resumes_at_once),
-	    POOL_TEST(a_lowered_limit_holds_at_once),
-	    POOL_TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost),
-	    POOL_TEST(refusals_now_and_then_need_no_rest),
+	    PRESSURE_TEST(as_much_as_the_limit_may_wait_and_one_byte_more_holds_the_pool),
+	    PRESSURE_TEST(a_held_pool_reads_nobody_and_the_senders_wait_in_their_sockets),
+	    PRESSURE_TEST(a_held_pool_is_read_again_at_half_and_not_before),
+	    PRESSURE_TEST(the_pool_is_held_until_the_last_slow_reader_is_at_half),
+	    PRESSURE_TEST(a_slow_reader_that_goes_holds_nobody_any_more),
+	    PRESSURE_TEST(a_slow_reader_that_fails_holds_nobody_any_more),
+	    PRESSURE_TEST(one_that_has_gone_holds_nobody_before_it_is_read_to_its_end),
+	    PRESSURE_TEST(what_a_guest_says_itself_does_not_wait_for_it),
+	    PRESSURE_TEST(a_flood_of_many_senders_stays_within_twice_the_limit),
+	    PRESSURE_TEST(nothing_is_lost_on_a_slow_reader),
+	    PRESSURE_TEST(readers_share_what_one_pass_may_bring),
+	    PRESSURE_TEST(a_raised_limit_resumes_at_once),
+	    PRESSURE_TEST(a_lowered_limit_holds_at_once),
+	    PRESSURE_TEST(a_kernel_that_goes_on_refusing_gets_a_rest_and_nothing_is_lost),
+	    PRESSURE_TEST(refusals_now_and_then_need_no_rest),
 	};
 
-	return cmocka_run_group_tests_name("pool under pressure", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("pressure", tests, NULL, NULL);
 }

@@ -1,0 +1,252 @@
+#include "chat/acceptor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/trace.h"
+
+#define BATCH    128 /* clients of one listener in one pass: each pass scans all members */
+#define WAIT_MAX 4   /* passes that a newcomer waits for room: a line and an end take two */
+
+static loop_serve on_readable;
+
+void
+acceptor_init(struct acceptor *acceptor, struct leaving *leaving)
+{
+	*acceptor = (struct acceptor){
+	    .pool = leaving->broadcast->pool,
+	    .leaving = leaving,
+	    .class = {.readable = on_readable, .room = acceptor},
+	    .listeners = TAILQ_HEAD_INITIALIZER(acceptor->listeners),
+	    .pause = BACKOFF_NONE,
+	};
+	loop_register(acceptor->pool->loop, &acceptor->class);
+}
+
+/* Brings the class up to date with the listeners, for which it has room. */
+static void
+watch(struct acceptor *acceptor)
+{
+	struct loop *loop = acceptor->pool->loop;
+	struct listener *listener;
+
+	FDSET_FOREACH(fd, &acceptor->class.readers)
+		loop_remove(loop, fd);
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry) {
+		if (listener->fd < 0)
+			continue;
+		loop_add(loop, &acceptor->class, listener->fd);
+		fdset_add(&acceptor->class.readers, listener->fd);
+	}
+}
+
+void
+acceptor_log(struct acceptor *acceptor)
+{
+	struct listener *listener;
+	char name[LISTENER_NAME];
+
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry) {
+		if (!listener->told && listener->fd >= 0)
+			log_info("listening on %s", listener_name(listener, name));
+		listener->told = true;
+	}
+}
+
+int
+acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited)
+{
+	char error[LISTENER_ERROR];
+	int opened = inherited > 0 ? listeners_inherit(&acceptor->listeners, 3, inherited, error)
+				   : listeners_open(&acceptor->listeners, config, error);
+	struct listener *listener;
+
+	if (opened < 0) {
+		log_error("%s", error);
+		return -1;
+	}
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		if (loop_reserve(acceptor->pool->loop, &acceptor->class, listener->fd) < 0) {
+			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));
+			return -1;
+		}
+	watch(acceptor);
+	return 0;
+}
+
+int
+acceptor_change(struct acceptor *acceptor, const struct config *before, const struct config *after)
+{
+	char error[LISTENER_ERROR];
+	int result = listeners_change(&acceptor->listeners, before, after, error);
+
+	if (result < 0)
+		log_error("%s", error);
+	watch(acceptor);
+	return result;
+}
+
+void
+acceptor_close(struct acceptor *acceptor)
+{
+	listeners_close(&acceptor->listeners);
+	watch(acceptor);
+}
+
+/* Returns whether the client is in. */
+static bool
+admit(struct acceptor *acceptor, struct conn *conn)
+{
+	struct pool *pool = acceptor->pool;
+	const struct limits *limits = &pool->config->limits;
+	char told[80], reason[80];
+
+	if (!access_allows(pool->config->access, &conn->addr)) {
+		strcpy(told, "your address is not allowed");
+		strcpy(reason, "address not allowed");
+	} else if (pool->count >= limits->clients) {
+		snprintf(told, sizeof(told), "too many clients, at most %u", limits->clients);
+		strcpy(reason, told);
+	} else if (limits->clients_per_address > 0 &&
+		   pool_count_host(pool, &conn->addr) >= limits->clients_per_address) {
+		snprintf(told, sizeof(told), "too many clients from your address, at most %u",
+		    limits->clients_per_address);
+		snprintf(reason, sizeof(reason), "too many clients from this address, at most %u",
+		    limits->clients_per_address);
+	} else if (pool_reserve(pool, conn->fd) < 0) {
+		strcpy(told, "out of memory");
+		snprintf(reason, sizeof(reason), "%s", strerror(errno));
+	} else {
+		pool_add(pool, conn);
+		return true;
+	}
+	leaving_dismiss(acceptor->leaving, conn, LOG_REFUSED, told, reason);
+	return false;
+}
+
+/* Without memory there is no conn to say it with. */
+static void
+refuse_without_memory(int sd, const struct addr *addr)
+{
+	static const char line[] = "chatd: out of memory\n";
+	char text[ADDR_TEXT];
+
+	send(sd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(sd, SHUT_WR);
+	trace_removing(sd);
+	log_limited(LOG_REFUSED, "%s refused: %s", addr_format(addr, text), strerror(ENOMEM));
+	close(sd);
+}
+
+/* Returns whether the client is in. */
+static bool
+receive(struct acceptor *acceptor, int sd, const struct addr *addr)
+{
+	struct conn *conn = conn_new(sd, addr);
+
+	trace_accepted(sd);
+	if (conn != NULL)
+		return admit(acceptor, conn);
+	refuse_without_memory(sd, addr);
+	return false;
+}
+
+/* The listeners leave the read set until a connection goes or the pause is over. */
+static void
+pause_accepting(struct acceptor *acceptor, int error)
+{
+	backoff_begin(&acceptor->pause, ACCEPTOR_PAUSE);
+	if (!acceptor->pause_logged)
+		log_limited(LOG_ACCEPT, "accept: %s; new clients wait", strerror(error));
+	acceptor->pause_logged = true;
+}
+
+static void
+accepting_works(struct acceptor *acceptor)
+{
+	if (acceptor->pause_logged)
+		log_limited(LOG_ACCEPT, "accept: works again");
+	acceptor->pause_logged = false;
+}
+
+/*
+ * Whether a limit might turn the next newcomer away. Its address is not known yet: likely that of
+ * the one before it.
+ */
+static bool
+is_scarce(const struct pool *pool, const struct addr *before)
+{
+	const struct limits *limits = &pool->config->limits;
+
+	if (pool->count >= limits->clients)
+		return true;
+	return limits->clients_per_address > 0 &&
+	       (before == NULL || pool_count_host(pool, before) >= limits->clients_per_address);
+}
+
+static struct listener *
+find(struct acceptor *acceptor, int fd)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		if (listener->fd == fd)
+			break;
+	return listener;
+}
+
+/*
+ * Accepts those who wait at the listener. If this pass will also read clients, a newcomer that
+ * would exceed a limit waits up to four passes: one of them may be about to leave.
+ */
+static void
+on_readable(void *room, int fd)
+{
+	struct acceptor *acceptor = room;
+	struct pool *pool = acceptor->pool;
+	struct listener *listener = find(acceptor, fd);
+	struct addr addr;
+	int accepted = 0, sd;
+	bool busy = pool->class.ready > 0, scarce = is_scarce(pool, NULL);
+
+	for (int i = 0; i < BATCH; i++) {
+		if (busy && scarce && listener->waited < WAIT_MAX) {
+			listener->waited++;
+			return;
+		}
+		if ((sd = listener_accept(listener, &addr)) >= 0) {
+			accepted++;
+			if (receive(acceptor, sd, &addr)) {
+				listener->waited = 0;
+				busy = true;
+			}
+			scarce = is_scarce(pool, &addr);
+		} else if (errno == EAGAIN) {
+			if (accepted > 0)
+				accepting_works(acceptor);
+			break;
+		} else if (errno != ECONNABORTED && errno != EINTR) {
+			pause_accepting(acceptor, errno);
+			return;
+		}
+	}
+	listener->waited = 0;
+	if (accepted > 0)
+		backoff_worked(&acceptor->pause);
+	else if (backoff_count(&acceptor->pause.refusals))
+		pause_accepting(acceptor, errno);
+}
+
+int64_t
+acceptor_run_due(struct acceptor *acceptor, bool reaped)
+{
+	if (reaped)
+		backoff_end(&acceptor->pause);
+	backoff_run_due(&acceptor->pause);
+	acceptor->class.hold_readers = backoff_rests(&acceptor->pause);
+	return acceptor->pause.until;
+}

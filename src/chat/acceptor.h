@@ -1,0 +1,46 @@
+/*
+ * acceptor: who comes in. Accepts at the listeners, admits to the pool or refuses with one line.
+ *
+ * Where accepting fails because the machine has no more descriptors or memory, the listeners leave
+ * the read set for ACCEPTOR_PAUSE, or until a connection goes: nothing spins, and the log says so
+ * once.
+ */
+#ifndef CHATD_ACCEPTOR_H
+#define CHATD_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/backoff.h"
+#include "base/loop.h"
+#include "chat/leaving.h"
+#include "conf/config.h"
+#include "wire/listener.h"
+
+#define ACCEPTOR_PAUSE CLOCK_SECOND
+
+struct acceptor {
+	struct pool *pool;
+	struct leaving *leaving;
+	struct loop_class class; /* readers are the listeners */
+	struct listeners listeners;
+	struct backoff pause; /* rests after accepting failed, or a ready listener had nobody */
+	bool pause_logged;    /* the log says that accepting does not work */
+};
+
+void acceptor_init(struct acceptor *acceptor, struct leaving *leaving);
+
+/* Opens the listeners of config, or takes over the first inherited descriptors. 0, or -1 logged. */
+int acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited);
+/* Makes the listeners be those of another config. Returns 0, or -1 logged with nothing changed. */
+int acceptor_change(
+    struct acceptor *acceptor, const struct config *before, const struct config *after);
+/* Logs each listener that is new, once nothing can fail any more. */
+void acceptor_log(struct acceptor *acceptor);
+/* Nobody comes in any more. */
+void acceptor_close(struct acceptor *acceptor);
+
+/* After a pass. reaped: connections have gone. Returns when a pause will be over. */
+int64_t acceptor_run_due(struct acceptor *acceptor, bool reaped);
+
+#endif

@@ -1,0 +1,146 @@
+#include "chat/broadcast.h"
+
+#include "wire/line.h"
+
+void
+broadcast_init(struct broadcast *broadcast, struct pool *pool)
+{
+	*broadcast = (struct broadcast){.pool = pool, .memory = BACKOFF_NONE};
+	broadcast_reconfigure(broadcast);
+}
+
+void
+broadcast_free(struct broadcast *broadcast)
+{
+	intake_free(&broadcast->intake);
+}
+
+void
+broadcast_reconfigure(struct broadcast *broadcast)
+{
+	broadcast->intake.line_max = broadcast->pool->config->limits.line;
+}
+
+/* Without memory nothing is received; it may be back after a rest. */
+static void
+starve(struct broadcast *broadcast)
+{
+	backoff_begin(&broadcast->memory, BACKOFF_REST);
+}
+
+size_t
+broadcast_reserve(struct broadcast *broadcast, struct conn *conn, size_t room)
+{
+	room = conn_reserve(conn, &broadcast->intake, room);
+	if (room == 0)
+		starve(broadcast);
+	/* What comes now would not lie behind what is fresh, if that has filled its buf. */
+	else if (broadcast->fresh.buf != broadcast->intake.arena.filling)
+		broadcast_hand_out(broadcast);
+	return backoff_rests(&broadcast->memory) ? 0 : room;
+}
+
+void
+broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
+{
+	struct msg *fresh = &broadcast->fresh;
+
+	broadcast->lines += line_count(msg_data(msg), msg->len);
+	if (broadcast->pool->config->sanitize)
+		line_sanitize(msg_data(msg), msg->len);
+	if (fresh->buf != NULL) {
+		fresh->len += msg->len;
+	} else {
+		*fresh = *msg;
+		msg_ref(fresh);
+	}
+	conn->own = *msg;
+	pool_heard(broadcast->pool, conn);
+}
+
+void
+broadcast_tell(struct broadcast *broadcast, struct conn *conn, const char *text, size_t len)
+{
+	struct msg msg;
+
+	broadcast_hand_out(broadcast);
+	/* The places of the next pass stay. */
+	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
+		return;
+	/* Not in the arena: else a crowd that is refused would count for the lag of the members. */
+	msg = msg_new(&broadcast->intake.arena, text, len);
+	if (msg.buf == NULL)
+		return;
+	queue_push(&conn->queue, &msg);
+	if (pool_has(broadcast->pool, conn))
+		fdset_add(&broadcast->pool->class.writers, conn->fd);
+}
+
+/* Puts the bytes of fresh from offset off to end into the queue. */
+static void
+push(struct queue *queue, const struct msg *fresh, uint32_t off, uint32_t end)
+{
+	struct msg msg = {.buf = fresh->buf, .off = off, .len = end - off};
+
+	if (off < end)
+		queue_push(queue, &msg);
+}
+
+void
+broadcast_hand_out(struct broadcast *broadcast)
+{
+	struct pool *pool = broadcast->pool;
+	struct msg *fresh = &broadcast->fresh;
+	uint32_t end = fresh->off + fresh->len;
+
+	if (fresh->buf == NULL)
+		return;
+	FDSET_FOREACH(sd, &pool->members) {
+		struct conn *conn = pool->conns[sd];
+		struct msg own = conn->own;
+
+		conn->own = MSG_NONE;
+		if (conn->life != CONN_OPEN)
+			continue;
+		if (own.buf == NULL) {
+			push(&conn->queue, fresh, fresh->off, end);
+		} else {
+			push(&conn->queue, fresh, fresh->off, own.off);
+			push(&conn->queue, fresh, own.off + own.len, end);
+		}
+		if (!queue_reserve(&conn->queue, BROADCAST_PLACES))
+			starve(broadcast);
+		if (!queue_empty(&conn->queue))
+			fdset_add(&pool->class.writers, sd);
+	}
+	msg_unref(fresh);
+	*fresh = MSG_NONE;
+}
+
+uint64_t
+broadcast_lag(const struct broadcast *broadcast, const struct conn *conn)
+{
+	return queue_lag(&conn->queue, broadcast->intake.arena.position);
+}
+
+/* Whether every queue has the places for one more pass. */
+static bool
+have_places(struct pool *pool)
+{
+	FDSET_FOREACH(sd, &pool->class.writers)
+		if (!queue_reserve(&pool->conns[sd]->queue, BROADCAST_PLACES))
+			return false;
+	return true;
+}
+
+int64_t
+broadcast_run_due(struct broadcast *broadcast)
+{
+	if (clock_now() >= broadcast->memory.until) {
+		if (have_places(broadcast->pool))
+			backoff_end(&broadcast->memory);
+		else
+			starve(broadcast);
+	}
+	return broadcast->memory.until;
+}

@@ -1,0 +1,47 @@
+/*
+ * chat: the rooms of this floor, put together.
+ *
+ * In a pass the loop serves the listeners and the clients that are readable; chat_deliver hands out
+ * what they said; the loop serves those that are writable; chat_run_due frees what was removed and
+ * sees to what is due. What was received in a pass leaves in a later one, when select has said that
+ * its recipient is writable, together with all that came by then.
+ */
+#ifndef CHATD_CHAT_H
+#define CHATD_CHAT_H
+
+#include "chat/acceptor.h"
+#include "chat/broadcast.h"
+#include "chat/clients.h"
+#include "chat/leaving.h"
+#include "chat/pool.h"
+#include "chat/pressure.h"
+#include "chat/timeouts.h"
+
+struct chat {
+	struct pool pool;
+	struct broadcast broadcast;
+	struct pressure pressure;
+	struct leaving leaving;
+	struct clients clients;
+	struct timeouts timeouts;
+	struct acceptor acceptor;
+};
+
+void chat_init(struct chat *chat, const struct config *config, struct loop *loop);
+/* Removes every connection, with the reason for the log. */
+void chat_free(struct chat *chat, const char *reason);
+
+/* Makes room for descriptors up to highest. Returns 0, or -1 when memory is refused. */
+int chat_reserve(struct chat *chat, int highest);
+/* The highest descriptor of listeners and clients, or -1. */
+int chat_highest(const struct chat *chat);
+
+/* After the readers of a pass. */
+void chat_deliver(struct chat *chat);
+/* After each pass. Returns when the next thing is due, or CLOCK_NEVER. */
+int64_t chat_run_due(struct chat *chat);
+
+/* After a reload: removes those whom new access rules shut out, and looks at the queues anew. */
+void chat_reconfigure(struct chat *chat, const struct config *config);
+
+#endif

@@ -1,0 +1,120 @@
+#include "chat/clients.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/trace.h"
+
+/* What waits for a client that closed is offered to its socket once more. */
+static void
+part(struct clients *clients, struct conn *conn)
+{
+	size_t written;
+
+	broadcast_hand_out(clients->broadcast);
+	conn_write(conn, &written);
+	leaving_remove(clients->leaving, conn, "closed by the client");
+}
+
+static void
+dismiss_too_long(struct clients *clients, struct conn *conn)
+{
+	char reason[64];
+
+	snprintf(reason, sizeof(reason), "line too long, at most %u bytes",
+	    clients->pool->config->limits.line);
+	leaving_dismiss(clients->leaving, conn, LOG_REMOVED, reason, reason);
+}
+
+static void
+on_readable(void *room, int sd)
+{
+	struct clients *clients = room;
+	struct pool *pool = clients->pool;
+	struct conn *conn = pool->conns[sd];
+	size_t max = pressure_room(clients->pressure, pool->class.ready);
+	struct reception got;
+	enum conn_outcome outcome;
+
+	if (!pressure_reading(clients->pressure) ||
+	    (max = broadcast_reserve(clients->broadcast, conn, max)) == 0)
+		return;
+	trace_readable(sd);
+	outcome = conn_read(conn, &clients->broadcast->intake, max, &got);
+	if (got.bytes > 0) {
+		pressure_worked(conn);
+		trace_received(got.bytes, sd);
+	}
+	if (got.msg.buf != NULL)
+		broadcast_say(clients->broadcast, conn, &got.msg);
+	switch (outcome) {
+	case CONN_DONE:
+		break;
+	case CONN_AGAIN:
+		pressure_refused(clients->pressure, conn);
+		break;
+	case CONN_CLOSED:
+		trace_closed(sd);
+		part(clients, conn);
+		break;
+	case CONN_TOO_LONG:
+		dismiss_too_long(clients, conn);
+		break;
+	case CONN_FAILED:
+		leaving_remove(clients->leaving, conn, strerror(errno));
+		break;
+	}
+}
+
+static void
+on_writable(void *room, int sd)
+{
+	struct clients *clients = room;
+	struct pool *pool = clients->pool;
+	struct conn *conn = pool->conns[sd];
+	size_t written;
+	enum conn_outcome outcome = conn_write(conn, &written);
+
+	if (outcome == CONN_FAILED && (errno == EPIPE || errno == ECONNRESET)) {
+		conn_close_write(conn);
+		pressure_release(clients->pressure, conn);
+		fdset_remove(&pool->class.writers, sd);
+		return;
+	}
+	if (outcome == CONN_FAILED) {
+		leaving_remove(clients->leaving, conn, strerror(errno));
+		return;
+	}
+	if (written > 0) {
+		pressure_worked(conn);
+		pressure_progressed(clients->pressure, conn);
+	} else {
+		pressure_refused(clients->pressure, conn);
+	}
+	if (outcome == CONN_DONE)
+		fdset_remove(&pool->class.writers, sd);
+}
+
+void
+clients_init(struct clients *clients, struct leaving *leaving)
+{
+	*clients = (struct clients){
+	    .pool = leaving->broadcast->pool,
+	    .broadcast = leaving->broadcast,
+	    .pressure = leaving->pressure,
+	    .leaving = leaving,
+	};
+	clients->pool->class.readable = on_readable;
+	clients->pool->class.writable = on_writable;
+	clients->pool->class.room = clients;
+}
+
+void
+clients_deliver(struct clients *clients)
+{
+	if (clients->pool->class.ready == 0)
+		return;
+	broadcast_hand_out(clients->broadcast);
+	pressure_hold(clients->pressure);
+}

@@ -1,0 +1,27 @@
+/*
+ * clients: what happens when the socket of a client is ready.
+ *
+ * A readable one gets one recv in a pass: what it says is said to all others. A writable one gets
+ * what waits for it. A client whose writes fail is read on until its end of file, because it may
+ * have said something before.
+ */
+#ifndef CHATD_CLIENTS_H
+#define CHATD_CLIENTS_H
+
+#include "chat/leaving.h"
+
+struct clients {
+	struct pool *pool;
+	struct broadcast *broadcast;
+	struct pressure *pressure;
+	struct leaving *leaving;
+};
+
+/* Serves the connections of the pool from now on. */
+void clients_init(struct clients *clients, struct leaving *leaving);
+
+/* After the readers of a pass: puts what they said into the queues, and holds the pool if need be.
+ */
+void clients_deliver(struct clients *clients);
+
+#endif
