@@ -12,8 +12,11 @@
 #include "base/signals.h"
 #include "base/trace.h"
 
-/* Descriptors beside those of clients and listeners: 0 to 2, the manager's, a file being read. */
-#define SPARE_FDS 8
+/*
+ * Descriptors beside those of clients and listeners: 0 to 2, the manager's, a file being read, a
+ * lock; those who leave; and those who are refused in a pass, which are closed at its end.
+ */
+#define SPARE_FDS (8 + LEAVING_MAX + ACCEPTOR_BATCH)
 
 /* Raises the limit of open files for limits.clients; the log says how many clients fit otherwise.
  */
@@ -47,7 +50,7 @@ server_init(struct server *server, struct config *config)
 	*server = (struct server){
 	    .config = config,
 	    .notify = {.fd = -1},
-	    .drained = CLOCK_NEVER,
+	    .phase_ends = CLOCK_NEVER,
 	};
 	loop_init(&server->loop);
 	chat_init(&server->chat, config, &server->loop);
@@ -101,9 +104,8 @@ run_due(struct server *server)
 	const struct chat *chat = &server->chat;
 	int64_t next = clock_sooner(chat_run_due(&server->chat), log_run_due());
 
-	next = clock_sooner(
+	return clock_sooner(
 	    next, notify_pass(&server->notify, chat->pool.count, chat->broadcast.lines));
-	return clock_sooner(next, server->drained);
 }
 
 /* Waits until something is ready, a signal comes or it is time. Returns 0, or -1 with errno. */
@@ -163,27 +165,48 @@ reload(struct server *server)
 	loop_forget(&server->loop);
 }
 
-/* The first signal ends accepting and reading; what waits is still written. */
+static void
+enter(struct server *server, enum server_phase phase, int64_t time)
+{
+	server->phase = phase;
+	server->phase_ends = clock_now() + time;
+}
+
 static void
 begin_end(struct server *server)
 {
-	struct chat *chat = &server->chat;
-
-	if (server->drained != CLOCK_NEVER)
+	if (server->phase != SERVER_SERVES)
 		return;
 	notify_stopping(&server->notify);
-	acceptor_close(&chat->acceptor);
-	fdset_clear(&chat->pool.class.readers);
-	server->drained = clock_now() + SERVER_DRAIN;
+	chat_begin_end(&server->chat);
+	enter(server, SERVER_LISTENS, SERVER_LISTEN);
 }
 
-/* Nothing waits any more, or too long, or a second signal came. */
-static bool
-ended(const struct server *server)
+/* What was sent before the signal has been heard, or it takes too long: all leave. */
+static void
+begin_drain(struct server *server)
 {
-	return signals_to_end() > 1 ||
-	       (server->drained != CLOCK_NEVER &&
-		   (server->chat.pool.class.writers.last < 0 || clock_now() >= server->drained));
+	chat_say_goodbye(&server->chat);
+	enter(server, SERVER_DRAINS, SERVER_DRAIN);
+}
+
+/* After a pass, and all that is due. */
+static bool
+has_ended(const struct server *server)
+{
+	if (signals_to_end() > 1)
+		return true;
+	return server->phase == SERVER_DRAINS &&
+	       (chat_is_over(&server->chat) || clock_now() >= server->phase_ends);
+}
+
+/* When the next pass begins, whatever is ready: at once while it looks for what was sent before. */
+static int64_t
+next_pass(const struct server *server, int64_t due)
+{
+	if (server->phase == SERVER_LISTENS && !chat_holds_words(&server->chat))
+		return clock_now();
+	return clock_sooner(due, server->phase_ends);
 }
 
 int
@@ -192,17 +215,21 @@ server_run(struct server *server)
 	clock_tick();
 	notify_ready(&server->notify);
 	for (;;) {
-		int64_t due = run_due(server);
+		int64_t due;
 
-		if (ended(server))
+		if (server->phase == SERVER_LISTENS &&
+		    (chat_is_quiet(&server->chat) || clock_now() >= server->phase_ends))
+			begin_drain(server);
+		due = run_due(server);
+		if (has_ended(server))
 			return 0;
-		if (wait_ready(server, due) < 0) {
+		if (wait_ready(server, next_pass(server, due)) < 0) {
 			log_error("select: %s", strerror(errno));
 			return -1;
 		}
 		if (signals_to_end() > 0)
 			begin_end(server);
-		if (signals_to_reload() && server->drained == CLOCK_NEVER)
+		if (signals_to_reload() && server->phase == SERVER_SERVES)
 			reload(server);
 		loop_read(&server->loop);
 		chat_deliver(&server->chat);
@@ -213,7 +240,7 @@ server_run(struct server *server)
 void
 server_close(struct server *server)
 {
-	chat_free(&server->chat, "the server ends");
+	chat_free(&server->chat);
 	loop_free(&server->loop);
 	notify_close(&server->notify);
 	config_free(server->config);

@@ -17,7 +17,14 @@
 #include "conf/config.h"
 #include "host/notify.h"
 
-#define SERVER_DRAIN (5 * CLOCK_SECOND) /* for what waits when the server ends */
+#define SERVER_LISTEN CLOCK_SECOND       /* at the end: for what was sent before */
+#define SERVER_DRAIN  (5 * CLOCK_SECOND) /* and then for what waits */
+
+enum server_phase {
+	SERVER_SERVES,
+	SERVER_LISTENS, /* a signal to end has come: what was sent before is still heard */
+	SERVER_DRAINS,  /* what waits is written, nothing is heard any more */
+};
 
 struct server {
 	struct config *config; /* owned; replaced by a reload */
@@ -25,7 +32,8 @@ struct server {
 	struct streams streams;
 	struct chat chat;
 	struct notify notify;
-	int64_t drained; /* while the server ends: its deadline; otherwise CLOCK_NEVER */
+	enum server_phase phase;
+	int64_t phase_ends; /* at the latest; CLOCK_NEVER while it serves */
 };
 
 /* Takes over config. Opens nothing yet. */
@@ -34,7 +42,10 @@ void server_init(struct server *server, struct config *config);
 /* Opens the listeners, or takes over the first inherited descriptors from 3 on. 0, or -1 logged. */
 int server_listen(struct server *server, int inherited);
 
-/* Serves until SIGINT or SIGTERM. Returns 0, or -1 when waiting failed. */
+/*
+ * Serves until SIGINT or SIGTERM, and then to the end, which a second one cuts short. Returns 0, or
+ * -1 when waiting failed.
+ */
 int server_run(struct server *server);
 
 /* Removes every connection, closes and frees everything. */

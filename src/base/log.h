@@ -22,6 +22,7 @@
 enum log_topic {
 	LOG_REFUSED, /* clients that were not let in */
 	LOG_REMOVED, /* clients that broke a limit */
+	LOG_HOLDS,   /* clients that hold everybody up, and those that have caught up */
 	LOG_ACCEPT,  /* accepting does not work, or again: clients at the limit can alternate */
 	LOG_TOPICS
 };

@@ -84,15 +84,23 @@ loop_remove(struct loop *loop, int fd)
 	fdset_remove(&class->writers, fd);
 }
 
+static void
+clear_ready(struct loop *loop)
+{
+	fdset_clear(&loop->readable);
+	fdset_clear(&loop->writable);
+}
+
 /* Fills the sets that select is asked about. */
 static void
 ask(struct loop *loop)
 {
-	loop_forget(loop);
+	clear_ready(loop);
 	for (unsigned i = 0; i < loop->count; i++) {
-		const struct loop_class *class = loop->classes[i];
+		struct loop_class *class = loop->classes[i];
 
-		if (!class->hold_readers)
+		class->asked = !class->hold_readers;
+		if (class->asked)
 			fdset_join(&loop->readable, &class->readers);
 		if (!class->hold_writers)
 			fdset_join(&loop->writable, &class->writers);
@@ -115,12 +123,18 @@ loop_wait(struct loop *loop, int64_t until)
 	    (fd_set *)loop->readable.bits, (fd_set *)loop->writable.bits, NULL,
 	    until == CLOCK_NEVER ? NULL : &timeout, &loop->waiting);
 	clock_tick();
-	if (ready <= 0) {
+	if (ready < 0 && errno != EINTR) {
 		loop_forget(loop);
-		return ready < 0 && errno != EINTR ? -1 : 0;
+		return -1;
 	}
-	/* While a descriptor is ready, pselect returns without delivering a signal. */
-	signals_take();
+	/*
+	 * While a descriptor is ready, pselect returns without delivering a signal. So where a
+	 * signal interrupts it, nobody was ready when it looked last.
+	 */
+	if (ready > 0)
+		signals_take();
+	else
+		clear_ready(loop);
 	for (unsigned i = 0; i < loop->count; i++)
 		loop->classes[i]->ready = fdset_common(&loop->readable, &loop->classes[i]->readers);
 	return 0;
@@ -151,8 +165,9 @@ loop_write(struct loop *loop)
 void
 loop_forget(struct loop *loop)
 {
-	fdset_clear(&loop->readable);
-	fdset_clear(&loop->writable);
-	for (unsigned i = 0; i < loop->count; i++)
+	clear_ready(loop);
+	for (unsigned i = 0; i < loop->count; i++) {
 		loop->classes[i]->ready = 0;
+		loop->classes[i]->asked = false;
+	}
 }

@@ -33,7 +33,8 @@ struct loop_class {
 	bool hold_writers;    /* the same */
 	struct fdset readers; /* a member leaves and enters this set as its room likes */
 	struct fdset writers; /* the same */
-	uint32_t ready;       /* how many of its readers are readable in this pass */
+	bool asked;     /* select was asked about its readers, and what is not ready is silent */
+	uint32_t ready; /* how many of its readers are readable in this pass */
 };
 
 struct loop {
@@ -68,7 +69,10 @@ int loop_wait(struct loop *loop, int64_t until);
 /* Serves what is readable, and what is writable. */
 void loop_read(struct loop *loop);
 void loop_write(struct loop *loop);
-/* Nobody is ready any more: numbers may mean other descriptors now, select will say it again. */
+/*
+ * Nobody is ready any more, nor silent: numbers may mean other descriptors now, select will say it
+ * again.
+ */
 void loop_forget(struct loop *loop);
 
 #endif

@@ -9,8 +9,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 
-#define BATCH    128 /* clients of one listener in one pass: each pass scans all members */
-#define WAIT_MAX 4   /* passes that a newcomer waits for room: a line and an end take two */
+#define WAIT_MAX 4 /* passes that a newcomer waits for room: a line and an end take two */
 
 static loop_serve on_readable;
 
@@ -117,14 +116,11 @@ admit(struct acceptor *acceptor, struct conn *conn)
 		    limits->clients_per_address);
 		snprintf(reason, sizeof(reason), "too many clients from this address, at most %u",
 		    limits->clients_per_address);
-	} else if (pool_reserve(pool, conn->fd) < 0) {
-		strcpy(told, "out of memory");
-		snprintf(reason, sizeof(reason), "%s", strerror(errno));
 	} else {
 		pool_add(pool, conn);
 		return true;
 	}
-	leaving_dismiss(acceptor->leaving, conn, LOG_REFUSED, told, reason);
+	leaving_refuse(acceptor->leaving, conn, told, reason);
 	return false;
 }
 
@@ -146,9 +142,11 @@ refuse_without_memory(int sd, const struct addr *addr)
 static bool
 receive(struct acceptor *acceptor, int sd, const struct addr *addr)
 {
-	struct conn *conn = conn_new(sd, addr);
+	struct conn *conn = NULL;
 
 	trace_accepted(sd);
+	if (pool_reserve(acceptor->pool, sd) == 0 && leaving_reserve(acceptor->leaving, sd) == 0)
+		conn = conn_new(sd, addr);
 	if (conn != NULL)
 		return admit(acceptor, conn);
 	refuse_without_memory(sd, addr);
@@ -188,6 +186,16 @@ is_scarce(const struct pool *pool, const struct addr *before)
 	       (before == NULL || pool_count_host(pool, before) >= limits->clients_per_address);
 }
 
+/* While the pool is held ends may not be seen: who finds no place waits in the backlog. */
+static bool
+must_wait(const struct acceptor *acceptor)
+{
+	const struct pool *pool = acceptor->pool;
+
+	return pressure_holds(acceptor->leaving->pressure) &&
+	       pool->count >= pool->config->limits.clients && !acceptor->server_ends;
+}
+
 static struct listener *
 find(struct acceptor *acceptor, int fd)
 {
@@ -213,7 +221,9 @@ on_readable(void *room, int fd)
 	int accepted = 0, sd;
 	bool busy = pool->class.ready > 0, scarce = is_scarce(pool, NULL);
 
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < ACCEPTOR_BATCH; i++) {
+		if (must_wait(acceptor))
+			return;
 		if (busy && scarce && listener->waited < WAIT_MAX) {
 			listener->waited++;
 			return;
@@ -247,6 +257,6 @@ acceptor_run_due(struct acceptor *acceptor, bool reaped)
 	if (reaped)
 		backoff_end(&acceptor->pause);
 	backoff_run_due(&acceptor->pause);
-	acceptor->class.hold_readers = backoff_rests(&acceptor->pause);
+	acceptor->class.hold_readers = backoff_rests(&acceptor->pause) || must_wait(acceptor);
 	return acceptor->pause.until;
 }

@@ -17,6 +17,7 @@
 #include "conf/config.h"
 #include "wire/listener.h"
 
+#define ACCEPTOR_BATCH 128 /* clients of one listener in one pass: each pass scans all members */
 #define ACCEPTOR_PAUSE CLOCK_SECOND
 
 struct acceptor {
@@ -25,6 +26,7 @@ struct acceptor {
 	struct loop_class class; /* readers are the listeners */
 	struct listeners listeners;
 	struct backoff pause; /* rests after accepting failed, or a ready listener had nobody */
+	bool server_ends;     /* everybody who waits is let in or refused */
 	bool pause_logged;    /* the log says that accepting does not work */
 };
 

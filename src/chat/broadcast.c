@@ -54,7 +54,7 @@ broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *
 		*fresh = *msg;
 		msg_ref(fresh);
 	}
-	conn->own = *msg;
+	conn->own = (struct part){.off = msg->off, .len = msg->len};
 	pool_heard(broadcast->pool, conn);
 }
 
@@ -72,7 +72,7 @@ broadcast_tell(struct broadcast *broadcast, struct conn *conn, const char *text,
 	if (msg.buf == NULL)
 		return;
 	queue_push(&conn->queue, &msg);
-	if (pool_has(broadcast->pool, conn))
+	if (fdset_has(&broadcast->pool->members, conn->fd))
 		fdset_add(&broadcast->pool->class.writers, conn->fd);
 }
 
@@ -97,12 +97,12 @@ broadcast_hand_out(struct broadcast *broadcast)
 		return;
 	FDSET_FOREACH(sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
-		struct msg own = conn->own;
+		struct part own = conn->own;
 
-		conn->own = MSG_NONE;
+		conn->own.len = 0;
 		if (conn->life != CONN_OPEN)
 			continue;
-		if (own.buf == NULL) {
+		if (own.len == 0) {
 			push(&conn->queue, fresh, fresh->off, end);
 		} else {
 			push(&conn->queue, fresh, fresh->off, own.off);

@@ -2,6 +2,8 @@
 
 #include <sys/param.h>
 
+#define END "the server ends"
+
 void
 chat_init(struct chat *chat, const struct config *config, struct loop *loop)
 {
@@ -15,10 +17,11 @@ chat_init(struct chat *chat, const struct config *config, struct loop *loop)
 }
 
 void
-chat_free(struct chat *chat, const char *reason)
+chat_free(struct chat *chat)
 {
 	FDSET_FOREACH(sd, &chat->pool.members)
-		leaving_remove(&chat->leaving, chat->pool.conns[sd], reason);
+		leaving_remove(&chat->leaving, chat->pool.conns[sd], END);
+	leaving_free(&chat->leaving);
 	pool_reap(&chat->pool);
 	acceptor_close(&chat->acceptor);
 	broadcast_free(&chat->broadcast);
@@ -28,7 +31,8 @@ chat_free(struct chat *chat, const char *reason)
 int
 chat_reserve(struct chat *chat, int highest)
 {
-	if (loop_reserve(chat->pool.loop, &chat->acceptor.class, highest) < 0)
+	if (loop_reserve(chat->pool.loop, &chat->acceptor.class, highest) < 0 ||
+	    leaving_reserve(&chat->leaving, highest) < 0)
 		return -1;
 	return pool_reserve(&chat->pool, highest);
 }
@@ -36,7 +40,9 @@ chat_reserve(struct chat *chat, int highest)
 int
 chat_highest(const struct chat *chat)
 {
-	return MAX(chat->acceptor.class.readers.last, chat->pool.members.last);
+	int clients = MAX(chat->pool.members.last, chat->leaving.members.last);
+
+	return MAX(chat->acceptor.class.readers.last, clients);
 }
 
 void
@@ -52,7 +58,42 @@ chat_run_due(struct chat *chat)
 	    clock_sooner(broadcast_run_due(&chat->broadcast), pressure_run_due(&chat->pressure));
 
 	next = clock_sooner(next, timeouts_run_due(&chat->timeouts));
-	return clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
+	next = clock_sooner(next, leaving_run_due(&chat->leaving));
+	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
+	line_trim();
+	return next;
+}
+
+void
+chat_begin_end(struct chat *chat)
+{
+	chat->acceptor.server_ends = true;
+}
+
+bool
+chat_holds_words(const struct chat *chat)
+{
+	return chat->pressure.parked || !pressure_reading(&chat->pressure);
+}
+
+bool
+chat_is_quiet(const struct chat *chat)
+{
+	return chat->pool.class.asked && chat->pool.class.ready == 0 &&
+	       chat->acceptor.class.ready == 0 && !chat_holds_words(chat);
+}
+
+void
+chat_say_goodbye(struct chat *chat)
+{
+	acceptor_close(&chat->acceptor);
+	leaving_end_all(&chat->leaving, END);
+}
+
+bool
+chat_is_over(const struct chat *chat)
+{
+	return leaving_done(&chat->leaving);
 }
 
 void
@@ -64,7 +105,7 @@ chat_reconfigure(struct chat *chat, const struct config *config)
 	broadcast_reconfigure(&chat->broadcast);
 	FDSET_FOREACH(sd, &pool->members)
 		if (!access_allows(config->access, &pool->conns[sd]->addr))
-			leaving_dismiss(&chat->leaving, pool->conns[sd], LOG_REMOVED,
+			leaving_dismiss(&chat->leaving, pool->conns[sd],
 			    "your address is not allowed", "address not allowed");
 	pressure_reconfigure(&chat->pressure);
 }

@@ -28,18 +28,31 @@ struct chat {
 };
 
 void chat_init(struct chat *chat, const struct config *config, struct loop *loop);
-/* Removes every connection, with the reason for the log. */
-void chat_free(struct chat *chat, const char *reason);
+/* Ends every connection that is left, and closes the listeners. */
+void chat_free(struct chat *chat);
 
 /* Makes room for descriptors up to highest. Returns 0, or -1 when memory is refused. */
 int chat_reserve(struct chat *chat, int highest);
-/* The highest descriptor of listeners and clients, or -1. */
+/* The highest descriptor of listeners and clients, leaving ones included, or -1. */
 int chat_highest(const struct chat *chat);
 
 /* After the readers of a pass. */
 void chat_deliver(struct chat *chat);
 /* After each pass. Returns when the next thing is due, or CLOCK_NEVER. */
 int64_t chat_run_due(struct chat *chat);
+
+/*
+ * The end, in two steps. First everybody who waits at a listener is let in and everybody is read,
+ * until a pass brings nothing: chat_is_quiet says so after a pass, unless chat_holds_words,
+ * because some may not be read now. Then chat_say_goodbye closes the
+ * listeners and lets all leave, behind all that waits for them; chat_is_over says when they are
+ * done.
+ */
+void chat_begin_end(struct chat *chat);
+bool chat_holds_words(const struct chat *chat);
+bool chat_is_quiet(const struct chat *chat);
+void chat_say_goodbye(struct chat *chat);
+bool chat_is_over(const struct chat *chat);
 
 /* After a reload: removes those whom new access rules shut out, and looks at the queues anew. */
 void chat_reconfigure(struct chat *chat, const struct config *config);

@@ -1,8 +1,6 @@
 #include "chat/clients.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/trace.h"
 
@@ -24,24 +22,25 @@ dismiss_too_long(struct clients *clients, struct conn *conn)
 
 	snprintf(reason, sizeof(reason), "line too long, at most %u bytes",
 	    clients->pool->config->limits.line);
-	leaving_dismiss(clients->leaving, conn, LOG_REMOVED, reason, reason);
+	leaving_dismiss(clients->leaving, conn, reason, reason);
 }
 
 static void
-on_readable(void *room, int sd)
+on_readable(void *self, int sd)
 {
-	struct clients *clients = room;
+	struct clients *clients = self;
 	struct pool *pool = clients->pool;
 	struct conn *conn = pool->conns[sd];
-	size_t max = pressure_room(clients->pressure, pool->class.ready);
 	struct reception got;
 	enum conn_outcome outcome;
+	size_t room;
 
 	if (!pressure_reading(clients->pressure) ||
-	    (max = broadcast_reserve(clients->broadcast, conn, max)) == 0)
+	    (room = pressure_room(clients->pressure, conn)) == 0 ||
+	    (room = broadcast_reserve(clients->broadcast, conn, room)) == 0)
 		return;
 	trace_readable(sd);
-	outcome = conn_read(conn, &clients->broadcast->intake, max, &got);
+	outcome = conn_read(conn, &clients->broadcast->intake, room, &got);
 	if (got.bytes > 0) {
 		pressure_worked(conn);
 		trace_received(got.bytes, sd);
@@ -61,8 +60,7 @@ on_readable(void *room, int sd)
 	case CONN_TOO_LONG:
 		dismiss_too_long(clients, conn);
 		break;
-	case CONN_FAILED:
-		leaving_remove(clients->leaving, conn, strerror(errno));
+	case CONN_FAILED: /* only a write */
 		break;
 	}
 }
@@ -76,19 +74,15 @@ on_writable(void *room, int sd)
 	size_t written;
 	enum conn_outcome outcome = conn_write(conn, &written);
 
-	if (outcome == CONN_FAILED && (errno == EPIPE || errno == ECONNRESET)) {
+	if (outcome == CONN_FAILED) {
 		conn_close_write(conn);
 		pressure_release(clients->pressure, conn);
 		fdset_remove(&pool->class.writers, sd);
 		return;
 	}
-	if (outcome == CONN_FAILED) {
-		leaving_remove(clients->leaving, conn, strerror(errno));
-		return;
-	}
 	if (written > 0) {
 		pressure_worked(conn);
-		pressure_progressed(clients->pressure, conn);
+		pressure_progressed(clients->pressure, conn, written);
 	} else {
 		pressure_refused(clients->pressure, conn);
 	}

@@ -2,40 +2,242 @@
 
 #include <stdio.h>
 
+#include "base/trace.h"
+
+static loop_serve on_readable, on_writable;
+
 void
 leaving_init(struct leaving *leaving, struct pressure *pressure)
 {
-	*leaving = (struct leaving){.broadcast = pressure->broadcast, .pressure = pressure};
+	*leaving = (struct leaving){
+	    .broadcast = pressure->broadcast,
+	    .pressure = pressure,
+	    .pool = pressure->pool,
+	    .class = {.readable = on_readable, .writable = on_writable, .room = leaving},
+	    .conns = TAILQ_HEAD_INITIALIZER(leaving->conns),
+	    .members = FDSET_EMPTY,
+	};
+	loop_register(leaving->pool->loop, &leaving->class);
+}
+
+/* It is over: nothing more is written or read. */
+static void
+end(struct leaving *leaving, struct conn *conn)
+{
+	fdset_remove(&leaving->members, conn->fd);
+	loop_remove(leaving->pool->loop, conn->fd);
+	TAILQ_REMOVE(&leaving->conns, conn, entry);
+	leaving->count--;
+	leaving->pool->conns[conn->fd] = NULL;
+	pool_end(leaving->pool, conn);
+}
+
+void
+leaving_free(struct leaving *leaving)
+{
+	FDSET_FOREACH(sd, &leaving->members)
+		end(leaving, leaving->pool->conns[sd]);
+	fdset_free(&leaving->members);
+}
+
+static void
+log_disconnected(const struct leaving *leaving, const struct conn *conn, const char *reason)
+{
+	char text[ADDR_TEXT];
+
+	if (leaving->pool->config->log_connections)
+		log_info("%s disconnected from sd %d: %s", addr_format(&conn->addr, text), conn->fd,
+		    reason);
 }
 
 void
 leaving_remove(struct leaving *leaving, struct conn *conn, const char *reason)
 {
 	pressure_release(leaving->pressure, conn);
-	pool_remove(leaving->broadcast->pool, conn, reason);
+	log_disconnected(leaving, conn, reason);
+	pool_take_out(leaving->pool, conn);
+	pool_end(leaving->pool, conn);
 }
 
+int
+leaving_reserve(struct leaving *leaving, int sd)
+{
+	if (fdset_reserve(&leaving->members, sd) < 0)
+		return -1;
+	return loop_reserve(leaving->pool->loop, &leaving->class, sd);
+}
+
+/* Writes what the socket takes; behind the last byte follows the end of file. */
+static size_t
+write_some(struct leaving *leaving, struct conn *conn)
+{
+	size_t written;
+
+	switch (conn_write(conn, &written)) {
+	case CONN_DONE:
+		conn_shut_write(conn);
+		break;
+	case CONN_FAILED:
+		conn_close_write(conn);
+		break;
+	default:
+		fdset_add(&leaving->class.writers, conn->fd);
+		return written;
+	}
+	conn->life = CONN_LEAVING_WRITTEN;
+	fdset_remove(&leaving->class.writers, conn->fd);
+	return written;
+}
+
+/* The connection, which is in no set, joins those who leave. */
 static void
-say_farewell(struct leaving *leaving, struct conn *conn, const char *told)
+begin(struct leaving *leaving, struct conn *conn, const char *told)
 {
 	char line[128];
 	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
-	size_t written;
 
-	broadcast_tell(leaving->broadcast, conn, line, (size_t)len);
-	conn_write(conn, &written);
-	conn_close_write(conn);
+	if (conn->life == CONN_OPEN)
+		broadcast_tell(leaving->broadcast, conn, line, (size_t)len);
+	line_free(&conn->line);
+	conn->life = CONN_LEAVING;
+	conn->refusals = 0;
+	conn->last_progress_at = clock_now();
+	leaving->pool->conns[conn->fd] = conn;
+	fdset_add(&leaving->members, conn->fd);
+	loop_add(leaving->pool->loop, &leaving->class, conn->fd);
+	fdset_add(&leaving->class.readers, conn->fd);
+	TAILQ_INSERT_TAIL(&leaving->conns, conn, entry);
+	leaving->count++;
+	write_some(leaving, conn);
+	if (leaving->count > LEAVING_MAX && !leaving->server_ends)
+		end(leaving, TAILQ_FIRST(&leaving->conns));
 }
 
-void
-leaving_dismiss(struct leaving *leaving, struct conn *conn, enum log_topic topic, const char *told,
-    const char *reason)
+static void
+log_turned_away(enum log_topic topic, const struct conn *conn, const char *how, const char *reason)
 {
 	char text[ADDR_TEXT];
 
-	if (told != NULL)
-		say_farewell(leaving, conn, told);
-	log_limited(topic, "%s %s: %s", addr_format(&conn->addr, text),
-	    topic == LOG_REFUSED ? "refused" : "removed", reason);
-	leaving_remove(leaving, conn, reason);
+	log_limited(topic, "%s %s: %s", addr_format(&conn->addr, text), how, reason);
+}
+
+/* Takes a member out, with all that it said handed out before. */
+static void
+take_out(struct leaving *leaving, struct conn *conn, const char *reason)
+{
+	broadcast_hand_out(leaving->broadcast);
+	pressure_release(leaving->pressure, conn);
+	log_disconnected(leaving, conn, reason);
+	pool_take_out(leaving->pool, conn);
+}
+
+void
+leaving_dismiss(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
+{
+	log_turned_away(LOG_REMOVED, conn, "removed", reason);
+	take_out(leaving, conn, reason);
+	queue_cut(&conn->queue);
+	begin(leaving, conn, told);
+}
+
+void
+leaving_refuse(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
+{
+	log_turned_away(LOG_REFUSED, conn, "refused", reason);
+	begin(leaving, conn, told);
+}
+
+void
+leaving_end_all(struct leaving *leaving, const char *told)
+{
+	leaving->server_ends = true;
+	FDSET_FOREACH(sd, &leaving->pool->members) {
+		struct conn *conn = leaving->pool->conns[sd];
+
+		take_out(leaving, conn, told);
+		begin(leaving, conn, told);
+	}
+	leaving->undone = leaving->count;
+}
+
+/* Its recvs are only for its end of file. */
+static void
+on_readable(void *room, int sd)
+{
+	struct leaving *leaving = room;
+	struct conn *conn = leaving->pool->conns[sd];
+	ssize_t n;
+
+	trace_readable(sd);
+	n = conn_discard(conn);
+	if (n > 0) {
+		pressure_worked(conn);
+		trace_received((size_t)n, sd);
+	} else if (n == 0) {
+		trace_closed(sd);
+		fdset_remove(&leaving->class.readers, sd);
+	} else {
+		pressure_refused(leaving->pressure, conn);
+	}
+}
+
+static void
+on_writable(void *room, int sd)
+{
+	struct leaving *leaving = room;
+	struct conn *conn = leaving->pool->conns[sd];
+
+	if (write_some(leaving, conn) > 0)
+		pressure_worked(conn);
+	else if (conn->life == CONN_LEAVING)
+		pressure_refused(leaving->pressure, conn);
+}
+
+static bool
+has_closed(const struct leaving *leaving, const struct conn *conn)
+{
+	return !fdset_has(&leaving->class.readers, conn->fd);
+}
+
+/* On a unix socket what was written is there. */
+static bool
+is_done(const struct leaving *leaving, const struct conn *conn)
+{
+	if (conn->life != CONN_LEAVING_WRITTEN)
+		return false;
+	return has_closed(leaving, conn) ||
+	       ((conn->addr.family == AF_UNIX || conn_unacked(conn) == 0) &&
+		   conn_unread(conn) == 0);
+}
+
+bool
+leaving_done(const struct leaving *leaving)
+{
+	return leaving->undone == 0;
+}
+
+int64_t
+leaving_run_due(struct leaving *leaving)
+{
+	int64_t now = clock_now(), next = CLOCK_NEVER;
+	struct conn *conn, *after;
+
+	leaving->undone = 0;
+	TAILQ_FOREACH_SAFE(conn, &leaving->conns, entry, after) {
+		int64_t due =
+		    leaving->server_ends ? CLOCK_NEVER : conn->last_progress_at + LEAVING_TIME;
+		bool done = is_done(leaving, conn);
+
+		if (now >= due || (done && (!leaving->server_ends || has_closed(leaving, conn)))) {
+			end(leaving, conn);
+			continue;
+		}
+		if (done)
+			continue;
+		leaving->undone++;
+		if (conn->life == CONN_LEAVING_WRITTEN)
+			due = now + LEAVING_LOOK;
+		next = clock_sooner(next, due);
+	}
+	return next;
 }

@@ -15,7 +15,7 @@ pool_init(struct pool *pool, const struct config *config, struct loop *loop)
 	    .loop = loop,
 	    .members = FDSET_EMPTY,
 	    .by_last_line = TAILQ_HEAD_INITIALIZER(pool->by_last_line),
-	    .removed = TAILQ_HEAD_INITIALIZER(pool->removed),
+	    .ended = TAILQ_HEAD_INITIALIZER(pool->ended),
 	};
 	loop_register(loop, &pool->class);
 }
@@ -78,15 +78,8 @@ pool_heard(struct pool *pool, struct conn *conn)
 	TAILQ_INSERT_TAIL(&pool->by_last_line, conn, entry);
 }
 
-bool
-pool_has(const struct pool *pool, const struct conn *conn)
-{
-	return conn->fd < pool->size && pool->conns[conn->fd] == conn;
-}
-
-/* Takes the connection out of all sets. */
-static void
-take_out(struct pool *pool, struct conn *conn)
+void
+pool_take_out(struct pool *pool, struct conn *conn)
 {
 	fdset_remove(&pool->members, conn->fd);
 	loop_remove(pool->loop, conn->fd);
@@ -96,21 +89,10 @@ take_out(struct pool *pool, struct conn *conn)
 }
 
 void
-pool_remove(struct pool *pool, struct conn *conn, const char *reason)
+pool_end(struct pool *pool, struct conn *conn)
 {
-	char text[ADDR_TEXT];
-
 	trace_removing(conn->fd);
-	/* Nobody knows its number yet, so the next newcomer may have it. */
-	if (!pool_has(pool, conn)) {
-		conn_free(conn);
-		return;
-	}
-	if (pool->config->log_connections)
-		log_info("%s disconnected from sd %d: %s", addr_format(&conn->addr, text), conn->fd,
-		    reason);
-	take_out(pool, conn);
-	TAILQ_INSERT_TAIL(&pool->removed, conn, entry);
+	TAILQ_INSERT_TAIL(&pool->ended, conn, entry);
 }
 
 bool
@@ -119,8 +101,8 @@ pool_reap(struct pool *pool)
 	struct conn *conn;
 	bool any = false;
 
-	while ((conn = TAILQ_FIRST(&pool->removed)) != NULL) {
-		TAILQ_REMOVE(&pool->removed, conn, entry);
+	while ((conn = TAILQ_FIRST(&pool->ended)) != NULL) {
+		TAILQ_REMOVE(&pool->ended, conn, entry);
 		conn_free(conn);
 		any = true;
 	}

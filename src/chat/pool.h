@@ -1,9 +1,9 @@
 /*
  * pool: who is in. All connections, by descriptor and by their last line.
  *
- * A connection that is removed leaves the sets at once, with its trace line; its descriptor is
- * closed and its memory freed by pool_reap at the end of the pass, so no number is used twice in
- * one pass and nothing is freed under the feet of the loop.
+ * The descriptor of a connection that ends is closed and its memory freed by pool_reap at the end
+ * of the pass, so no number is used twice in one pass and nothing is freed under the feet of the
+ * loop.
  */
 #ifndef CHATD_POOL_H
 #define CHATD_POOL_H
@@ -28,8 +28,8 @@ struct pool {
 	struct fdset members;    /* descriptors of all connections */
 	uint32_t count;
 	struct conns
-	    by_last_line;     /* all connections, the one whose last line is newest at the end */
-	struct conns removed; /* in this pass */
+	    by_last_line;   /* all connections, the one whose last line is newest at the end */
+	struct conns ended; /* in this pass */
 };
 
 /* What serves a connection that is ready is set in pool->class by the room that does it. */
@@ -46,13 +46,11 @@ uint32_t pool_count_host(const struct pool *pool, const struct addr *addr);
 /* The connection has said a line. */
 void pool_heard(struct pool *pool, struct conn *conn);
 
-bool pool_has(const struct pool *pool, const struct conn *conn);
-/*
- * Removes the connection, with its trace line; reason is for the log. One that was never added is
- * closed and freed at once.
- */
-void pool_remove(struct pool *pool, struct conn *conn, const char *reason);
-/* Closes and frees what was removed. Returns whether there was any. */
+/* Takes the connection out of all sets: it is in no longer, whatever still happens to it. */
+void pool_take_out(struct pool *pool, struct conn *conn);
+/* Ends a connection that is in no longer, with its trace line. See pool_reap. */
+void pool_end(struct pool *pool, struct conn *conn);
+/* Closes and frees what has ended. Returns whether there was any. */
 bool pool_reap(struct pool *pool);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <sys/param.h>
 
+#include "base/log.h"
+
 #define READ_ROOM     65536 /* bytes of one recv: more did not make it faster */
 #define READ_ROOM_MIN 512   /* and with very many readers no less */
 
@@ -16,25 +18,68 @@ pressure_init(struct pressure *pressure, struct broadcast *broadcast)
 }
 
 bool
+pressure_holds(const struct pressure *pressure)
+{
+	return pressure->above > 0;
+}
+
+bool
 pressure_reading(const struct pressure *pressure)
 {
-	return pressure->above == 0 && !backoff_rests(&pressure->kernel) &&
-	       !backoff_rests(&pressure->broadcast->memory);
+	return !backoff_rests(&pressure->kernel) && !backoff_rests(&pressure->broadcast->memory);
+}
+
+/* What may be received until the queue of the slowest is at its limit again, or 0 for less than a
+ * step. */
+static size_t
+left_below_limit(const struct pressure *pressure)
+{
+	const struct pool *pool = pressure->pool;
+	uint64_t limit = pool->config->limits.queue, most = 0;
+
+	FDSET_FOREACH(sd, &pool->class.writers) {
+		const struct conn *conn = pool->conns[sd];
+
+		if (conn->above_high_water)
+			most = MAX(most, broadcast_lag(pressure->broadcast, conn));
+	}
+	return most + MIN(PRESSURE_STEP, limit / 4) <= limit ? (size_t)(limit - most) : 0;
 }
 
 void
 pressure_apply(struct pressure *pressure)
 {
-	pressure->pool->class.hold_readers = !pressure_reading(pressure);
-	pressure->pool->class.hold_writers = backoff_rests(&pressure->kernel);
+	struct pool *pool = pressure->pool;
+
+	pool->class.hold_readers = !pressure_reading(pressure);
+	pool->class.hold_writers = backoff_rests(&pressure->kernel);
+	pressure->budget =
+	    pressure_holds(pressure) ? left_below_limit(pressure) : pool->config->limits.queue;
+	if (pressure->parked && pressure->budget > 0) {
+		fdset_join(&pool->class.readers, &pool->members);
+		pressure->parked = false;
+	}
 }
 
 size_t
-pressure_room(const struct pressure *pressure, uint32_t count)
+pressure_room(struct pressure *pressure, struct conn *conn)
 {
-	size_t share = pressure->pool->config->limits.queue / MAX(count, 1);
+	size_t share = pressure->budget / MAX(pressure->pool->class.ready, 1);
 
-	return MAX(READ_ROOM_MIN, MIN(READ_ROOM, share));
+	if (pressure->budget > 0)
+		return MAX(READ_ROOM_MIN, MIN(READ_ROOM, share));
+	if (conn_unread(conn) == 0)
+		return READ_ROOM_MIN;
+	fdset_remove(&pressure->pool->class.readers, conn->fd);
+	pressure->parked = true;
+	return 0;
+}
+
+void
+pressure_begin_window(struct conn *conn)
+{
+	conn->window_began = clock_now();
+	conn->window_bytes = conn_unacked(conn);
 }
 
 void
@@ -44,13 +89,15 @@ pressure_hold(struct pressure *pressure)
 
 	FDSET_FOREACH(sd, &pool->class.writers) {
 		struct conn *conn = pool->conns[sd];
-		uint64_t lag = broadcast_lag(pressure->broadcast, conn);
 
-		if (lag > pool->config->limits.queue && !conn->above_high_water) {
-			conn->above_high_water = true;
-			pressure->above++;
-			conn_progressed(conn);
-		}
+		if (conn->above_high_water ||
+		    broadcast_lag(pressure->broadcast, conn) <= pool->config->limits.queue)
+			continue;
+		conn->above_high_water = true;
+		conn->hold_logged = false;
+		pressure->above++;
+		conn_progressed(conn);
+		pressure_begin_window(conn);
 	}
 }
 
@@ -64,13 +111,25 @@ pressure_release(struct pressure *pressure, struct conn *conn)
 }
 
 void
-pressure_progressed(struct pressure *pressure, struct conn *conn)
+pressure_log(const struct conn *conn, const char *what)
+{
+	char text[ADDR_TEXT];
+
+	log_limited(LOG_HOLDS, "%s %s", addr_format(&conn->addr, text), what);
+}
+
+void
+pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written)
 {
 	if (!conn->above_high_water)
 		return;
 	conn_progressed(conn);
-	if (broadcast_lag(pressure->broadcast, conn) <= pressure->pool->config->limits.queue / 2)
-		pressure_release(pressure, conn);
+	conn->window_bytes += (int64_t)written;
+	if (broadcast_lag(pressure->broadcast, conn) > pressure->pool->config->limits.queue / 2)
+		return;
+	if (conn->hold_logged)
+		pressure_log(conn, "has caught up");
+	pressure_release(pressure, conn);
 }
 
 void

@@ -1,7 +1,7 @@
 #include "chat/timeouts.h"
 
+#include <stdbool.h>
 #include <stdio.h>
-#include <sys/param.h>
 
 #include "base/clock.h"
 
@@ -22,68 +22,126 @@ deadline(int64_t since, uint32_t seconds)
 	return since + seconds * CLOCK_SECOND;
 }
 
+/*
+ * The socket is writable again only after a good part of its buffer is free. A slow client that has
+ * taken less in all the time has taken something.
+ */
 static int64_t
-remove_stalled(struct timeouts *timeouts)
+stall_due(struct timeouts *timeouts, struct conn *conn)
 {
 	uint32_t stall = timeouts->pool->config->limits.stall;
-	int64_t now = clock_now(), next = CLOCK_NEVER;
+	int64_t due = deadline(conn->last_progress_at, stall);
+
+	if (clock_now() < due || conn_unacked(conn) >= conn->unacked)
+		return due;
+	conn_progressed(conn);
+	return deadline(clock_now(), stall);
+}
+
+/* What it took in a window that is over decides whether there is another one. */
+static int64_t
+lag_due(struct timeouts *timeouts, struct conn *conn)
+{
+	const struct limits *limits = &timeouts->pool->config->limits;
+	int64_t due = deadline(conn->window_began, limits->lag);
+
+	if (limits->lag == 0)
+		return CLOCK_NEVER;
+	if (clock_now() < due || conn->window_bytes - conn_unacked(conn) < limits->queue)
+		return due;
+	pressure_begin_window(conn);
+	return deadline(clock_now(), limits->lag);
+}
+
+/* Names it in the log once it has held everybody up for a while. */
+static int64_t
+hold_due(struct conn *conn)
+{
+	int64_t due = conn->window_began + TIMEOUTS_HOLD; /* still the first window */
+
+	if (conn->hold_logged)
+		return CLOCK_NEVER;
+	if (clock_now() < due)
+		return due;
+	pressure_log(conn, "holds everybody up");
+	conn->hold_logged = true;
+	return CLOCK_NEVER;
+}
+
+static void
+dismiss(struct timeouts *timeouts, struct conn *conn, const char *what, uint32_t seconds)
+{
 	char reason[64];
 
-	if (timeouts->pressure->above == 0)
+	snprintf(reason, sizeof(reason), "%s for %u seconds", what, seconds);
+	leaving_dismiss(timeouts->leaving, conn, reason, reason);
+}
+
+/* Looks at those who hold the pool. */
+static int64_t
+remove_slow(struct timeouts *timeouts)
+{
+	const struct limits *limits = &timeouts->pool->config->limits;
+	int64_t now = clock_now(), next = CLOCK_NEVER;
+
+	if (!pressure_holds(timeouts->pressure))
 		return next;
-	snprintf(reason, sizeof(reason), "took nothing for %u seconds", stall);
 	FDSET_FOREACH(sd, &timeouts->pool->class.writers) {
 		struct conn *conn = timeouts->pool->conns[sd];
-		int64_t due;
+		int64_t stall, lag;
 
 		if (!conn->above_high_water)
 			continue;
-		/*
-		 * The socket is writable again only after a good part of its buffer is free. A slow
-		 * client that has taken less in all the time has taken something.
-		 */
-		due = deadline(conn->last_progress_at, stall);
-		if (now >= due && conn_unacked(conn) < conn->unacked) {
-			conn_progressed(conn);
-			due = deadline(now, stall);
-		}
-		if (now < due) {
-			next = MIN(next, due);
-			continue;
-		}
-		leaving_dismiss(timeouts->leaving, conn, LOG_REMOVED, NULL, reason);
+		next = clock_sooner(next, hold_due(conn));
+		stall = stall_due(timeouts, conn);
+		lag = lag_due(timeouts, conn);
+		if (now >= stall)
+			dismiss(timeouts, conn, "took nothing", limits->stall);
+		else if (now >= lag)
+			dismiss(timeouts, conn, "held everybody up", limits->lag);
+		else
+			next = clock_sooner(next, clock_sooner(stall, lag));
 	}
 	return next;
 }
 
+/* Whether select was asked about the client before this pass, and called it silent. */
+static bool
+is_silent(const struct pool *pool, const struct conn *conn)
+{
+	return pool->class.asked && fdset_has(&pool->class.readers, conn->fd) &&
+	       !fdset_has(&pool->loop->readable, conn->fd);
+}
+
+/* Who is due, but was not asked about, is asked at once, unless it is parked: it has words. */
 static int64_t
 remove_idle(struct timeouts *timeouts)
 {
-	uint32_t idle = timeouts->pool->config->limits.idle;
-	struct conn *conn;
-	char reason[64];
+	struct pool *pool = timeouts->pool;
+	uint32_t idle = pool->config->limits.idle;
+	int64_t now = clock_now(), next = CLOCK_NEVER;
+	struct conn *conn, *after;
 
-	if (idle == 0 || !pressure_reading(timeouts->pressure))
-		return CLOCK_NEVER;
-	while ((conn = TAILQ_FIRST(&timeouts->pool->by_last_line)) != NULL) {
-		int64_t due = deadline(MAX(conn->last_line_at, timeouts->resumed), idle);
+	if (idle == 0)
+		return next;
+	TAILQ_FOREACH_SAFE(conn, &pool->by_last_line, entry, after) {
+		int64_t due = deadline(conn->last_line_at, idle);
 
-		if (clock_now() < due)
-			return due;
-		snprintf(reason, sizeof(reason), "idle for %u seconds", idle);
-		leaving_dismiss(timeouts->leaving, conn, LOG_REMOVED, reason, reason);
+		if (now < due)
+			return clock_sooner(next, due);
+		if (is_silent(pool, conn))
+			dismiss(timeouts, conn, "idle", idle);
+		else if (pressure_reading(timeouts->pressure) &&
+			 fdset_has(&pool->class.readers, conn->fd))
+			next = now;
 	}
-	return CLOCK_NEVER;
+	return next;
 }
 
 int64_t
 timeouts_run_due(struct timeouts *timeouts)
 {
-	int64_t next = remove_stalled(timeouts);
+	int64_t next = remove_slow(timeouts);
 
-	/* Whoever is not read cannot be idle. */
-	if (!timeouts->reading)
-		timeouts->resumed = clock_now();
-	timeouts->reading = pressure_reading(timeouts->pressure);
 	return clock_sooner(next, remove_idle(timeouts));
 }

@@ -1,20 +1,23 @@
 /*
- * timeouts: what time does to those who are in. Removes the stalled and the idle.
+ * timeouts: what time does to those who are in.
+ *
+ * Who is above high water is named in the log after TIMEOUTS_HOLD, and removed when it takes
+ * nothing for limits.stall seconds, or less than limits.queue bytes in limits.lag seconds. Who is
+ * silent for limits.idle seconds is removed in a pass that asked about it and found it silent.
  */
 #ifndef CHATD_TIMEOUTS_H
 #define CHATD_TIMEOUTS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "chat/leaving.h"
+
+#define TIMEOUTS_HOLD CLOCK_SECOND
 
 struct timeouts {
 	struct pool *pool;
 	struct pressure *pressure;
 	struct leaving *leaving;
-	bool reading;    /* clients were read, as of the last look */
-	int64_t resumed; /* when they last were not: nobody could be heard before */
 };
 
 void timeouts_init(struct timeouts *timeouts, struct leaving *leaving);

@@ -24,6 +24,7 @@ static const struct rule limit_rules[] = {
     {"queue", setting_number, FIELD(limits.queue), CONFIG_MIN_QUEUE, CONFIG_MAX_QUEUE, "bytes",
 	NULL},
     {"stall", setting_number, FIELD(limits.stall), 1, CONFIG_MAX_STALL, "seconds", NULL},
+    {"lag", setting_number, FIELD(limits.lag), 0, CONFIG_MAX_STALL, "seconds", NULL},
     {"idle", setting_number, FIELD(limits.idle), 0, CONFIG_MAX_IDLE, "seconds", NULL},
     {0},
 };

@@ -33,7 +33,9 @@ struct limits {
 	uint32_t line;                /* bytes, the line's end included */
 	uint32_t queue;               /* bytes that wait for one client before senders are held */
 	uint32_t stall;               /* seconds */
-	uint32_t idle;                /* seconds; 0: never */
+	uint32_t
+	    lag; /* seconds in which who holds everybody up has to take queue bytes; 0: no limit */
+	uint32_t idle; /* seconds; 0: never */
 };
 
 struct config {

@@ -36,20 +36,6 @@ conn_free(struct conn *conn)
 	free(conn);
 }
 
-static enum conn_outcome
-failure(void)
-{
-	switch (errno) {
-	case EAGAIN:
-	case EINTR:
-	case ENOBUFS:
-	case ENOMEM:
-		return CONN_AGAIN;
-	default:
-		return CONN_FAILED;
-	}
-}
-
 void
 intake_free(struct intake *intake)
 {
@@ -98,15 +84,15 @@ take_lines(struct conn *conn, struct arena *arena, size_t len)
 
 /* A line that the client left without an end gets one. */
 static enum conn_outcome
-finish(struct conn *conn, struct intake *intake, enum conn_outcome outcome, struct reception *got)
+finish(struct conn *conn, struct intake *intake, struct reception *got)
 {
 	if (conn->line.len == 0)
-		return outcome;
+		return CONN_CLOSED;
 	if (conn->line.len >= intake->line_max)
 		return CONN_TOO_LONG;
 	arena_tail(&intake->arena)[conn->line.len] = '\n';
 	got->msg = take_lines(conn, &intake->arena, 1);
-	return outcome;
+	return CONN_CLOSED;
 }
 
 enum conn_outcome
@@ -117,10 +103,10 @@ conn_read(struct conn *conn, struct intake *intake, size_t room, struct receptio
 	struct line_cut cut;
 
 	*got = (struct reception){.msg = MSG_NONE};
-	if (n < 0 && failure() == CONN_AGAIN)
+	if (n < 0)
 		return CONN_AGAIN;
-	if (n <= 0)
-		return finish(conn, intake, n == 0 ? CONN_CLOSED : CONN_FAILED, got);
+	if (n == 0)
+		return finish(conn, intake, got);
 	got->bytes = (size_t)n;
 	cut = line_cut(data, got->bytes, conn->line.len, intake->line_max);
 	if (cut.whole > 0)
@@ -129,6 +115,15 @@ conn_read(struct conn *conn, struct intake *intake, size_t room, struct receptio
 		return CONN_TOO_LONG;
 	keep(conn, intake, data + cut.whole, got->bytes - cut.whole);
 	return CONN_DONE;
+}
+
+int
+conn_unread(const struct conn *conn)
+{
+	int bytes = 0;
+
+	ioctl(conn->fd, FIONREAD, &bytes);
+	return bytes;
 }
 
 int
@@ -148,11 +143,23 @@ conn_progressed(struct conn *conn)
 }
 
 void
+conn_shut_write(struct conn *conn)
+{
+	shutdown(conn->fd, SHUT_WR);
+}
+
+void
 conn_close_write(struct conn *conn)
 {
 	conn->life = CONN_WRITE_CLOSED;
 	queue_clear(&conn->queue);
-	shutdown(conn->fd, SHUT_WR);
+	conn_shut_write(conn);
+}
+
+static bool
+is_temporary(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
 
 /* One span is the rule, and send costs less than sendmsg. */
@@ -178,7 +185,7 @@ conn_write(struct conn *conn, size_t *written)
 		ssize_t n = send_spans(conn->fd, iov, count);
 
 		if (n < 0)
-			return failure();
+			return is_temporary(errno) ? CONN_AGAIN : CONN_FAILED;
 		for (int i = 0; i < count; i++)
 			offered += iov[i].iov_len;
 		queue_consume(&conn->queue, (size_t)n);
@@ -188,4 +195,12 @@ conn_write(struct conn *conn, size_t *written)
 			return CONN_AGAIN;
 	}
 	return CONN_DONE;
+}
+
+ssize_t
+conn_discard(struct conn *conn)
+{
+	static char nowhere[65536];
+
+	return recv(conn->fd, nowhere, sizeof(nowhere), 0);
 }

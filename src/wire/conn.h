@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/addr.h"
 #include "wire/line.h"
@@ -20,30 +21,41 @@
 
 enum conn_life {
 	CONN_OPEN,
-	CONN_WRITE_CLOSED, /* the peer no longer receives; read until EOF */
+	CONN_WRITE_CLOSED,    /* the peer no longer receives; read until EOF */
+	CONN_LEAVING,         /* chatd ends it, see leaving.h; something waits for it */
+	CONN_LEAVING_WRITTEN, /* nothing does any more */
+};
+
+/* Where in the buf that the arena fills; len 0: nowhere. */
+struct part {
+	uint32_t off, len;
 };
 
 struct conn {
 	struct queue queue; /* first, since a broadcast touches only this */
 	int fd;
 	enum conn_life life : 8;
-	bool above_high_water; /* its queue passed limits.queue and has not yet drained to half */
-	uint8_t refusals;      /* calls in a row that a ready socket refused, see backoff.h */
-	struct msg own;   /* what it said in this pass, until that is in the queues, or MSG_NONE */
-	struct line line; /* the piece of a line whose end has not come yet */
+	uint8_t refusals; /* calls in a row that a ready socket refused, see backoff.h */
+	/* Who is above high water holds the pool; what follows is only for that, see pressure.h. */
+	bool above_high_water;
+	bool hold_logged;
+	int unacked;              /* bytes that the kernel had for it at last_progress_at */
+	int64_t last_progress_at; /* when bytes last left; of a leaving one: when that began */
+	int64_t window_began;     /* of limits.lag, the first one with the hold itself */
+	int64_t window_bytes;     /* that the kernel had for it then, and those written since */
+	struct part own;          /* what it said in this pass, until that is in the queues */
+	struct line line;         /* the piece of a line whose end has not come yet */
 	int64_t last_line_at;     /* when its last line came, or the connection itself */
-	int64_t last_progress_at; /* while above high water: when bytes last left */
-	int unacked; /* while above high water: bytes the kernel had for it at that time */
 	struct addr addr;
-	TAILQ_ENTRY(conn) entry; /* in the pool's list by last_line_at, or of those to be freed */
+	TAILQ_ENTRY(conn) entry; /* in the one list it is in: by_last_line, leaving, or ended */
 };
 
 enum conn_outcome {
 	CONN_DONE,     /* read: bytes came; write: the queue is empty */
-	CONN_AGAIN,    /* nothing more now */
+	CONN_AGAIN,    /* nothing more now; read: or a failure, which is skipped */
 	CONN_CLOSED,   /* read: end of file */
 	CONN_TOO_LONG, /* read: a line cannot end within its limit */
-	CONN_FAILED,   /* errno says why */
+	CONN_FAILED,   /* write: the peer no longer receives */
 };
 
 /* The memory that receiving needs, shared by all connections. */
@@ -74,19 +86,26 @@ void conn_free(struct conn *conn);
 size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
 /*
  * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
- * with the piece that was held in front; a piece that is left is held in conn->line.
+ * with the piece that was held in front; a piece that is left is held in conn->line. A recv that
+ * fails is skipped: after a reset, too, the next one finds the end of file.
  */
 enum conn_outcome conn_read(
     struct conn *conn, struct intake *intake, size_t room, struct reception *got);
 
-/* Restarts the stall timer after progress. */
-void conn_progressed(struct conn *conn);
+/* Bytes that were received and not read. */
+int conn_unread(const struct conn *conn);
 /* Bytes that the kernel still keeps for the client; they shrink as its machine takes them. */
 int conn_unacked(const struct conn *conn);
+/* Restarts the stall timer after progress. */
+void conn_progressed(struct conn *conn);
 
 /* Writes until the queue is empty or the socket takes no more. written: how many bytes it took. */
 enum conn_outcome conn_write(struct conn *conn, size_t *written);
-/* Drops what waits and sends the end of file. */
+/* Sends the end of file, behind what was written. */
+void conn_shut_write(struct conn *conn);
+/* The peer no longer receives: drops what waits, and sends the end of file. */
 void conn_close_write(struct conn *conn);
+/* Receives once and throws it away. Returns what recv returns. */
+ssize_t conn_discard(struct conn *conn);
 
 #endif

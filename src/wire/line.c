@@ -1,7 +1,19 @@
 #include "wire/line.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
+
+/* Bytes of all lines, and the most there were since the last trim. */
+static size_t held, most_held;
+
+static void
+account(size_t before, size_t after)
+{
+	held += after - before;
+	most_held = MAX(most_held, held);
+}
 
 int
 line_reserve(struct line *line, size_t max)
@@ -12,6 +24,7 @@ line_reserve(struct line *line, size_t max)
 		return 0;
 	if ((data = realloc(line->data, max)) == NULL)
 		return -1;
+	account(line->size, max);
 	line->data = data;
 	line->size = (uint32_t)max;
 	return 0;
@@ -27,8 +40,18 @@ line_append(struct line *line, const char *data, size_t len)
 void
 line_free(struct line *line)
 {
+	account(line->size, 0);
 	free(line->data);
 	*line = (struct line){0};
+}
+
+void
+line_trim(void)
+{
+	if (most_held - held < LINE_TRIM)
+		return;
+	malloc_trim(0);
+	most_held = held;
 }
 
 /*

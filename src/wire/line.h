@@ -23,6 +23,12 @@ int line_reserve(struct line *line, size_t max);
 /* Adds len bytes; the room is there. */
 void line_append(struct line *line, const char *data, size_t len);
 void line_free(struct line *line);
+/*
+ * Gives the memory of lines that were freed back to the system, when it is LINE_TRIM bytes or more:
+ * after a crowd of unfinished lines the allocator would keep it for ever.
+ */
+void line_trim(void);
+#define LINE_TRIM (4 << 20)
 
 struct line_cut {
 	size_t whole;  /* bytes of whole lines at the front */

@@ -105,6 +105,35 @@ queue_consume(struct queue *queue, size_t len)
 		rewind_empty(queue);
 }
 
+/* Bytes of the first span up to the end of the line that has begun to leave. */
+static uint32_t
+begun(const struct msg *first)
+{
+	const char *data = msg_data(first), *end;
+
+	if (first->off == 0 || data[-1] == '\n')
+		return 0;
+	end = memchr(data, '\n', first->len);
+	return end != NULL ? (uint32_t)(end - data) + 1 : first->len;
+}
+
+void
+queue_cut(struct queue *queue)
+{
+	struct msg *first = &queue->spans[queue->head];
+	uint32_t kept;
+
+	if (queue_empty(queue))
+		return;
+	if ((kept = begun(first)) == 0) {
+		queue_clear(queue);
+		return;
+	}
+	first->len = kept;
+	while (queue->tail > queue->head + 1)
+		msg_unref(&queue->spans[--queue->tail]);
+}
+
 uint64_t
 queue_lag(const struct queue *queue, uint64_t position)
 {

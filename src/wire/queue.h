@@ -40,6 +40,12 @@ int queue_iov(const struct queue *queue, struct iovec *iov, int max);
 /* Removes the first len bytes. */
 void queue_consume(struct queue *queue, size_t len);
 
+/*
+ * Drops what waits behind the line whose bytes have begun to leave; without such a line all of it.
+ * Where the first span begins, what lies before it in its buf has been consumed.
+ */
+void queue_cut(struct queue *queue);
+
 /* Bytes received since the oldest one that waits, up to position: the memory the queue keeps. */
 uint64_t queue_lag(const struct queue *queue, uint64_t position);
 
