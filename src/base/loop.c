@@ -123,14 +123,11 @@ loop_wait(struct loop *loop, int64_t until)
 	    (fd_set *)loop->readable.bits, (fd_set *)loop->writable.bits, NULL,
 	    until == CLOCK_NEVER ? NULL : &timeout, &loop->waiting);
 	clock_tick();
-	if (ready < 0 && errno != EINTR) {
+	if (ready < 0) {
 		loop_forget(loop);
-		return -1;
+		return errno != EINTR ? -1 : 0;
 	}
-	/*
-	 * While a descriptor is ready, pselect returns without delivering a signal. So where a
-	 * signal interrupts it, nobody was ready when it looked last.
-	 */
+	/* While a descriptor is ready, pselect returns without delivering a signal. */
 	if (ready > 0)
 		signals_take();
 	else

@@ -6,13 +6,13 @@
 #include <sys/param.h>
 
 /* Bytes of all lines, and the most there were since the last trim. */
-static size_t held, most_held;
+static size_t in_use, most_in_use;
 
 static void
 account(size_t before, size_t after)
 {
-	held += after - before;
-	most_held = MAX(most_held, held);
+	in_use += after - before;
+	most_in_use = MAX(most_in_use, in_use);
 }
 
 int
@@ -48,10 +48,10 @@ line_free(struct line *line)
 void
 line_trim(void)
 {
-	if (most_held - held < LINE_TRIM)
+	if (most_in_use - in_use < LINE_TRIM)
 		return;
 	malloc_trim(0);
-	most_held = held;
+	most_in_use = in_use;
 }
 
 /*
