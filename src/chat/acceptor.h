@@ -15,7 +15,7 @@
 #include "base/loop.h"
 #include "chat/leaving.h"
 #include "conf/config.h"
-#include "wire/listener.h"
+#include "wire/listeners.h"
 
 #define ACCEPTOR_BATCH 128 /* clients of one listener in one pass: each pass scans all members */
 #define ACCEPTOR_PAUSE CLOCK_SECOND

@@ -1,7 +1,7 @@
 /*
- * listener: sockets that accept clients; own ones or ones that systemd passed.
+ * listener: one socket that accepts clients; an own one or one that systemd passed.
  *
- * Functions return NULL or -1 after they have put the reason into error, in the manner of perror:
+ * Functions return -1 after they have put the reason into error, in the manner of perror:
  * "bind 0.0.0.0:9034: Address already in use".
  */
 #ifndef CHATD_LISTENER_H
@@ -9,10 +9,10 @@
 
 #include <bsd/sys/queue.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "base/addr.h"
 #include "conf/config.h"
+#include "wire/socketfile.h"
 
 #define LISTENER_ERROR 256 /* room of an error text */
 #define LISTENER_NAME  128 /* room of an address or a path */
@@ -23,29 +23,23 @@ struct listener {
 	unsigned waited;          /* passes in a row that its newcomers wait for room */
 	bool inherited;           /* never unlinked, kept whatever a reload says */
 	struct endpoint endpoint; /* as configured; unset in an inherited one */
-	dev_t dev; /* the file of an own unix socket, so that only that is unlinked */
-	ino_t ino;
+	struct socketfile file;   /* of an own unix socket */
 	TAILQ_ENTRY(listener) entry;
 };
 
-TAILQ_HEAD(listeners, listener);
+/* Opens it at its endpoint. On failure it is stopped. */
+int listener_start(
+    struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
 
-/* Opens every endpoint of the config. On failure none is left open. */
-int listeners_open(struct listeners *all, const struct config *config, char error[LISTENER_ERROR]);
+/* Takes over fd, a socket that systemd passed. Fails where that is no listening stream socket. */
+int listener_inherit(struct listener *listener, int fd, char error[LISTENER_ERROR]);
 
-/* Takes over count descriptors from first on. Fails where one is no listening stream socket. */
-int listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR]);
+/* Closes it, and removes the file of its own unix socket. errno stays. */
+void listener_stop(struct listener *listener);
 
-/*
- * Makes the listeners of one config be those of another: endpoints in both keep their sockets,
- * others are opened and closed. On failure everything is as before; should even that be impossible,
- * because somebody took the address in between, such a listener has fd -1. Inherited listeners
- * stay.
- */
-int listeners_change(struct listeners *all, const struct config *before, const struct config *after,
-    char error[LISTENER_ERROR]);
-
-void listeners_close(struct listeners *all);
+/* Gives the file of its own unix socket the owner, the group and the mode of config. */
+int listener_set_owner(
+    const struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
 
 /* What it is bound to: a port 0 has become a real one. */
 const char *listener_name(const struct listener *listener, char text[LISTENER_NAME]);
@@ -55,5 +49,8 @@ const char *listener_name(const struct listener *listener, char text[LISTENER_NA
  * errno; EAGAIN says that nobody waits.
  */
 int listener_accept(const struct listener *listener, struct addr *addr);
+
+/* Fills error with "what endpoint: reason" from errno, which stays. Returns -1. */
+int listener_fail(char error[LISTENER_ERROR], const char *what, const struct endpoint *endpoint);
 
 #endif

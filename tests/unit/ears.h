@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wire/listener.h"
+#include "wire/listeners.h"
 
 extern struct listeners ears;
 extern char ears_error[LISTENER_ERROR]; /* of the last function that failed */

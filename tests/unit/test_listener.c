@@ -15,7 +15,7 @@
 #include "ears.h"
 #include "faults.h"
 #include "seam.h"
-#include "wire/listener.h"
+#include "wire/listeners.h"
 
 /* TCP */
 
@@ -482,7 +482,7 @@ pass_socket(const char *endpoint)
 	assert_int_equal(listeners_open(&made, config, ears_error), 0);
 	fd = fcntl(TAILQ_FIRST(&made)->fd, F_DUPFD_CLOEXEC, 200);
 	/* Only the copy is left; its file stays, as the manager's would. */
-	TAILQ_FIRST(&made)->ino = 0;
+	TAILQ_FIRST(&made)->file.inode = 0;
 	listeners_close(&made);
 	config_free(config);
 	return fd;

@@ -9,7 +9,7 @@
 #include "ears.h"
 #include "faults.h"
 #include "seam.h"
-#include "wire/listener.h"
+#include "wire/listeners.h"
 
 /* A reload */
 

@@ -1,0 +1,159 @@
+#include "wire/listeners.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct listener *
+find(const struct listeners *all, const struct endpoint *endpoint)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH(listener, all, entry)
+		if (endpoint_same(&listener->endpoint, endpoint))
+			return listener;
+	return NULL;
+}
+
+/* Opens what config names and all lacks, at the end of all, or has failed to open again. */
+static int
+open_missing(struct listeners *all, const struct config *config, char *error)
+{
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		struct listener *listener = find(all, &config->endpoints[i]);
+
+		if (listener != NULL && listener->fd >= 0)
+			continue;
+		if (listener != NULL)
+			TAILQ_REMOVE(all, listener, entry);
+		else if ((listener = calloc(1, sizeof(*listener))) == NULL)
+			return listener_fail(error, "listen", &config->endpoints[i]);
+		listener->endpoint = config->endpoints[i];
+		listener->told = false;
+		if (listener_start(listener, config, error) < 0) {
+			free(listener);
+			return -1;
+		}
+		TAILQ_INSERT_TAIL(all, listener, entry);
+	}
+	return 0;
+}
+
+void
+listeners_close(struct listeners *all)
+{
+	struct listener *listener, *next;
+
+	TAILQ_FOREACH_SAFE(listener, all, entry, next) {
+		TAILQ_REMOVE(all, listener, entry);
+		listener_stop(listener);
+		free(listener);
+	}
+}
+
+int
+listeners_open(struct listeners *all, const struct config *config, char error[LISTENER_ERROR])
+{
+	if (open_missing(all, config, error) == 0)
+		return 0;
+	listeners_close(all);
+	return -1;
+}
+
+int
+listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR])
+{
+	for (int fd = first; fd < first + count; fd++) {
+		struct listener *listener = calloc(1, sizeof(*listener));
+
+		if (listener == NULL) {
+			snprintf(error, LISTENER_ERROR, "descriptor %d: %s", fd, strerror(errno));
+			return -1;
+		}
+		TAILQ_INSERT_TAIL(all, listener, entry);
+		if (listener_inherit(listener, fd, error) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Moves the listeners that config does not name to lost. */
+static void
+set_aside(struct listeners *all, const struct config *config, struct listeners *lost)
+{
+	struct listener *listener, *next;
+
+	TAILQ_FOREACH_SAFE(listener, all, entry, next) {
+		bool named = false;
+
+		for (size_t i = 0; i < config->n_endpoints && !named; i++)
+			named = endpoint_same(&listener->endpoint, &config->endpoints[i]);
+		if (!named) {
+			TAILQ_REMOVE(all, listener, entry);
+			TAILQ_INSERT_TAIL(lost, listener, entry);
+		}
+	}
+}
+
+/* The sockets of own unix listeners that stay get the owner and mode of config. */
+static int
+set_owners(const struct listeners *all, const struct config *config, char *error)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, all, entry)
+		if (listener_set_owner(listener, config, error) < 0)
+			return -1;
+	return 0;
+}
+
+/* Undoes a change that failed: what it opened is closed, what it stopped is started again. */
+static void
+change_back(struct listeners *all, struct listeners *lost, const struct config *before,
+    char error[LISTENER_ERROR])
+{
+	struct listeners fresh = TAILQ_HEAD_INITIALIZER(fresh);
+	struct listener *listener;
+	char again[LISTENER_ERROR];
+	size_t len = strlen(error);
+
+	set_aside(all, before, &fresh);
+	listeners_close(&fresh);
+	set_owners(all, before, again);
+	TAILQ_FOREACH(listener, lost, entry)
+		if (listener->fd < 0 && listener_start(listener, before, again) < 0)
+			snprintf(error + len, LISTENER_ERROR - len, "; %s", again);
+	TAILQ_CONCAT(all, lost, entry);
+}
+
+/*
+ * A new endpoint may overlap one that goes ("127.0.0.1" after "::"): then the old ones are stopped
+ * first, and started again should the new one fail all the same.
+ */
+int
+listeners_change(struct listeners *all, const struct config *before, const struct config *after,
+    char error[LISTENER_ERROR])
+{
+	struct listeners lost = TAILQ_HEAD_INITIALIZER(lost);
+	struct listener *listener = TAILQ_FIRST(all);
+	int result;
+
+	/* Passed sockets stand for the endpoints of every config. */
+	if (listener != NULL && listener->inherited)
+		return 0;
+	set_aside(all, after, &lost);
+	result = open_missing(all, after, error);
+	if (result < 0 && errno == EADDRINUSE && !TAILQ_EMPTY(&lost)) {
+		TAILQ_FOREACH(listener, &lost, entry)
+			listener_stop(listener);
+		result = open_missing(all, after, error);
+	}
+	if (result == 0)
+		result = set_owners(all, after, error);
+	if (result < 0)
+		change_back(all, &lost, before, error);
+	else
+		listeners_close(&lost);
+	return result;
+}

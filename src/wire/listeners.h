@@ -1,0 +1,33 @@
+/*
+ * listeners: all sockets that accept clients, opened at the start, changed by a reload.
+ *
+ * Functions return -1 after they have put the reason into error, as listener.h does.
+ */
+#ifndef CHATD_LISTENERS_H
+#define CHATD_LISTENERS_H
+
+#include <bsd/sys/queue.h>
+
+#include "conf/config.h"
+#include "wire/listener.h"
+
+TAILQ_HEAD(listeners, listener);
+
+/* Opens every endpoint of the config. On failure none is left open. */
+int listeners_open(struct listeners *all, const struct config *config, char error[LISTENER_ERROR]);
+
+/* Takes over count descriptors from first on. Fails where one is no listening stream socket. */
+int listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR]);
+
+/*
+ * Makes the listeners of one config be those of another: endpoints in both keep their sockets,
+ * others are opened and closed. On failure everything is as before; should even that be impossible,
+ * because somebody took the address in between, such a listener has fd -1. Inherited listeners
+ * stay.
+ */
+int listeners_change(struct listeners *all, const struct config *before, const struct config *after,
+    char error[LISTENER_ERROR]);
+
+void listeners_close(struct listeners *all);
+
+#endif
