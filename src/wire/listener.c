@@ -50,14 +50,10 @@ set_nonblocking(int fd)
 	return ioctl(fd, FIONBIO, &on);
 }
 
-int
-listener_set_owner(
-    const struct listener *listener, const struct config *config, char error[LISTENER_ERROR])
+/* Gives the file of a unix socket the owner, the group and the mode of config. */
+static int
+set_owner(const struct endpoint *endpoint, const struct config *config, char *error)
 {
-	const struct endpoint *endpoint = &listener->endpoint;
-
-	if (!socketfile_present(&listener->file, endpoint->path))
-		return 0;
 	if ((config->unix_owner != (uid_t)-1 || config->unix_group != (gid_t)-1) &&
 	    lchown(endpoint->path, config->unix_owner, config->unix_group) < 0)
 		return listener_fail(error, "chown", endpoint);
@@ -66,21 +62,63 @@ listener_set_owner(
 	return 0;
 }
 
-static int
-bind_unix(struct listener *listener, const struct config *config, char *error)
+int
+listener_set_owner(
+    const struct listener *listener, const struct config *config, char error[LISTENER_ERROR])
 {
-	const struct endpoint *endpoint = &listener->endpoint;
+	if (!socketfile_present(&listener->file, listener->endpoint.path))
+		return 0;
+	return set_owner(&listener->endpoint, config, error);
+}
 
-	if (socketfile_bind(&listener->file, listener->fd, endpoint->path) < 0)
+/* Not before all else: nobody gets in until the mode and the owner of a unix socket are right. */
+static int
+start_listening(const struct listener *listener, const struct endpoint *endpoint, char *error)
+{
+	if (listen(listener->fd, SOMAXCONN) < 0)
+		return listener_fail(error, "listen", endpoint);
+	return 0;
+}
+
+/* Names the lock where that is what stands in the way, and not the folder of both files. */
+static int
+fail_lock(const struct socketlock *lock, const struct endpoint *endpoint, char *error)
+{
+	int reason = errno;
+	struct stat st;
+
+	if (reason == EADDRINUSE || lstat(lock->path, &st) < 0) {
+		errno = reason;
 		return listener_fail(error, "bind", endpoint);
-	return listener_set_owner(listener, config, error);
+	}
+	snprintf(error, LISTENER_ERROR, "lock %s: %s", lock->path, strerror(reason));
+	errno = reason;
+	return -1;
 }
 
 static int
-bind_tcp(int fd, const struct endpoint *endpoint, char *error)
+serve_unix(struct listener *listener, const struct config *config, char *error)
+{
+	const struct endpoint *endpoint = &listener->endpoint;
+	struct socketlock lock;
+	int result = -1;
+
+	if (socketfile_lock(&lock, endpoint->path) < 0)
+		return fail_lock(&lock, endpoint, error);
+	if (socketfile_bind(&listener->file, listener->fd, endpoint->path) < 0)
+		listener_fail(error, "bind", endpoint);
+	else if (set_owner(endpoint, config, error) == 0)
+		result = start_listening(listener, endpoint, error);
+	socketfile_unlock(&lock);
+	return result;
+}
+
+static int
+serve_tcp(const struct listener *listener, const struct endpoint *endpoint, char *error)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = addr_to_sockaddr(&endpoint->addr, &sa);
+	int fd = listener->fd;
 
 	if (endpoint->addr.family == AF_INET6 &&
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, endpoint->v6only) < 0)
@@ -92,7 +130,7 @@ bind_tcp(int fd, const struct endpoint *endpoint, char *error)
 		return listener_fail(error, "setsockopt", endpoint);
 	if (bind(fd, (struct sockaddr *)&sa, len) < 0)
 		return listener_fail(error, "bind", endpoint);
-	return 0;
+	return start_listening(listener, endpoint, error);
 }
 
 static int
@@ -107,13 +145,7 @@ start_at(struct listener *listener, const struct endpoint *endpoint, const struc
 		return listener_fail(error, "socket", endpoint);
 	if (set_nonblocking(listener->fd) < 0)
 		return listener_fail(error, "ioctl FIONBIO", endpoint);
-	if (is_unix ? bind_unix(listener, config, error) < 0
-		    : bind_tcp(listener->fd, endpoint, error) < 0)
-		return -1;
-	/* Not earlier: nobody gets in before the mode and the owner of a unix socket are right. */
-	if (listen(listener->fd, SOMAXCONN) < 0)
-		return listener_fail(error, "listen", endpoint);
-	return 0;
+	return is_unix ? serve_unix(listener, config, error) : serve_tcp(listener, endpoint, error);
 }
 
 void

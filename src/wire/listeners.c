@@ -78,22 +78,45 @@ listeners_inherit(struct listeners *all, int first, int count, char error[LISTEN
 	return 0;
 }
 
-/* Moves the listeners that config does not name to lost. */
+static bool
+is_named(const struct listener *listener, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_endpoints; i++)
+		if (endpoint_same(&listener->endpoint, &config->endpoints[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Moves to lost the listeners that config does not name, and those of unix sockets whose file
+ * somebody has removed: they are opened anew.
+ */
 static void
 set_aside(struct listeners *all, const struct config *config, struct listeners *lost)
 {
 	struct listener *listener, *next;
 
-	TAILQ_FOREACH_SAFE(listener, all, entry, next) {
-		bool named = false;
-
-		for (size_t i = 0; i < config->n_endpoints && !named; i++)
-			named = endpoint_same(&listener->endpoint, &config->endpoints[i]);
-		if (!named) {
+	TAILQ_FOREACH_SAFE(listener, all, entry, next)
+		if (!is_named(listener, config) ||
+		    socketfile_missing(&listener->file, listener->endpoint.path)) {
 			TAILQ_REMOVE(all, listener, entry);
 			TAILQ_INSERT_TAIL(lost, listener, entry);
 		}
-	}
+}
+
+/* Closes the listeners that a change to another config has opened beside lost. */
+static void
+close_fresh(struct listeners *all, const struct listeners *lost, const struct config *before)
+{
+	struct listeners fresh = TAILQ_HEAD_INITIALIZER(fresh);
+	struct listener *listener, *next;
+
+	TAILQ_FOREACH_SAFE(listener, all, entry, next)
+		if (!is_named(listener, before) || find(lost, &listener->endpoint) != NULL) {
+			TAILQ_REMOVE(all, listener, entry);
+			TAILQ_INSERT_TAIL(&fresh, listener, entry);
+		}
+	listeners_close(&fresh);
 }
 
 /* The sockets of own unix listeners that stay get the owner and mode of config. */
@@ -113,13 +136,11 @@ static void
 change_back(struct listeners *all, struct listeners *lost, const struct config *before,
     char error[LISTENER_ERROR])
 {
-	struct listeners fresh = TAILQ_HEAD_INITIALIZER(fresh);
 	struct listener *listener;
 	char again[LISTENER_ERROR];
 	size_t len = strlen(error);
 
-	set_aside(all, before, &fresh);
-	listeners_close(&fresh);
+	close_fresh(all, lost, before);
 	set_owners(all, before, again);
 	TAILQ_FOREACH(listener, lost, entry)
 		if (listener->fd < 0 && listener_start(listener, before, again) < 0)

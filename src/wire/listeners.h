@@ -21,7 +21,8 @@ int listeners_inherit(struct listeners *all, int first, int count, char error[LI
 
 /*
  * Makes the listeners of one config be those of another: endpoints in both keep their sockets,
- * others are opened and closed. On failure everything is as before; should even that be impossible,
+ * others are opened and closed. A unix socket whose file somebody has removed is opened anew. On
+ * failure everything is as before; should even that be impossible,
  * because somebody took the address in between, such a listener has fd -1. Inherited listeners
  * stay.
  */

@@ -115,14 +115,15 @@ TABLE = [
     Row("chmod|fchmodat", "EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS"),
     Row("lchown|fchownat", "EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS"),
     Row("unlink|unlinkat", "EACCES EBUSY EIO EISDIR ELOOP ENOENT ENOMEM ENOTDIR EPERM EROFS",
-        lasting=0, why="when a listener goes"),
+        start=SERVE, lasting=0, why="when a listener goes; a lock file that stays is in nobody's way"),
+    Row("flock", "EBADF EINTR EINVAL ENOLCK", why="EWOULDBLOCK: somebody else has the lock"),
     # --- files
     Row("openat", "EACCES EDQUOT EEXIST EINTR EINVAL EISDIR ELOOP EMFILE ENAMETOOLONG ENFILE "
         "ENODEV ENOENT ENOMEM ENOSPC ENOTDIR ENXIO EOVERFLOW EPERM EROFS ETXTBSY EAGAIN",
         start={"/proc/self/fd": SERVE, "": EXIT}),
     Row("read", "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR"),
     Row("newfstatat|fstat|lstat", "EACCES EBADF EFAULT ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR "
-        "EOVERFLOW", start={r"\([12], ": SERVE, "": EXIT}),
+        "EOVERFLOW", start={r"\([12], ": SERVE, r"\.lock\".*ENOENT": SERVE, "": EXIT}),
     Row("dup2|dup3", "EBADF EBUSY EINTR EMFILE", start=SERVE,
         why="standard streams are made non-blocking in another way"),
     Row("fcntl", "EACCES EAGAIN EBADF EINVAL EMFILE EPERM", start=SERVE,

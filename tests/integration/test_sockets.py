@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from chatd import Client, free_port, has_ipv6, run, wait_until
+from chatd import Client, free_port, has_ipv6, run, talk, wait_until
 
 # Runs a command with the given descriptors as 3, 4, ..., as systemd does.
 PASS = """
@@ -235,6 +235,40 @@ def test_the_socket_of_a_living_daemon_is_not_taken(start, tmp):
     a, b = d.clients(2)
     a.send(b"hello\n")
     b.expect(b"hello\n")
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_of_many_that_start_at_once_on_one_path_exactly_one_serves(tmp, daemon, stale):
+    path = f"{tmp}/socket"
+    for _ in range(10):
+        if stale:
+            with socket.socket(socket.AF_UNIX) as left:
+                left.bind(path)
+        crowd = [daemon(listen=[path], ready=0) for _ in range(12)]
+        for each in crowd:
+            each.start()
+        wait_until(lambda: sum(not each.running() for each in crowd) >= 11)
+        (server,) = [each for each in crowd if each.running()]
+        server.stderr.wait_for(f"listening on {path}\n")
+        for each in crowd:
+            if each is not server:
+                assert each.wait() == 1
+                assert each.stderr.text() == f"bind {path}: Address already in use\n"
+        server.address = path
+        talk(*server.clients(2))
+        server.close_clients()
+        server.stop()
+        assert not [name for name in os.listdir(tmp) if name.startswith("socket")]
+
+
+def test_a_socket_file_that_somebody_removed_comes_back_by_a_reload(start, tmp):
+    path = f"{tmp}/socket"
+    d = start(listen=[path], more='unix = { mode = "0640"; };')
+    a = d.client()
+    os.unlink(path)
+    d.reload()
+    assert mode(path) == 0o640
+    talk(a, d.client())
 
 
 @pytest.mark.parametrize("what", ["file", "directory", "link"])

@@ -156,6 +156,45 @@ TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode)
 	config_free(after);
 }
 
+TEST(a_unix_socket_whose_file_was_removed_is_opened_anew)
+{
+	struct config *config = EARS("127.0.0.1:0", "/chat");
+	int tcp;
+
+	ears_open(config);
+	tcp = ear_nth(0)->fd;
+	ear_nth(1)->told = true;
+	assert_int_equal(unlink(in_folder("chat")), 0);
+	assert_false(ear_can_reach(in_folder("chat")));
+	change(config, config);
+	assert_int_equal(ear_nth(0)->fd, tcp);
+	assert_true(ear_can_reach(in_folder("chat")));
+	assert_int_equal(mode_of(in_folder("chat")), 0640);
+	assert_false(ear_nth(1)->told);
+	/* And its file is its own again. */
+	listeners_close(&ears);
+	assert_int_equal(access(in_folder("chat"), F_OK), -1);
+	config_free(config);
+}
+
+TEST(a_change_that_fails_leaves_a_socket_whose_file_was_removed_as_it_was)
+{
+	struct config *before = EARS("/chat"), *after = EARS("/chat", "/missing/chat");
+	int fd;
+
+	ears_open(before);
+	fd = ear_nth(0)->fd;
+	assert_int_equal(unlink(in_folder("chat")), 0);
+	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(ear_count(), 1);
+	assert_int_equal(ear_nth(0)->fd, fd);
+	assert_int_equal(access(in_folder("chat"), F_OK), -1);
+	change(before, before);
+	assert_true(ear_can_reach(in_folder("chat")));
+	config_free(before);
+	config_free(after);
+}
+
 /* Each way from one set of endpoints to another that overlaps it on the same port, and back. */
 TEST(overlapping_endpoints_follow_each_other_on_one_port)
 {
@@ -299,6 +338,8 @@ main(void)
 	    CHANGE_TEST(a_change_that_fails_leaves_modes_as_they_were),
 	    CHANGE_TEST(a_mode_that_cannot_be_set_refuses_the_change_and_sets_back_the_others),
 	    CHANGE_TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode),
+	    CHANGE_TEST(a_unix_socket_whose_file_was_removed_is_opened_anew),
+	    CHANGE_TEST(a_change_that_fails_leaves_a_socket_whose_file_was_removed_as_it_was),
 	    CHANGE_TEST(overlapping_endpoints_follow_each_other_on_one_port),
 	    CHANGE_TEST(a_change_that_fails_leaves_everything_as_it_was),
 	    CHANGE_TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again),
