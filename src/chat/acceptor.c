@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,18 +78,6 @@ acceptor_open(struct acceptor *acceptor, const struct config *config, int inheri
 	return 0;
 }
 
-int
-acceptor_change(struct acceptor *acceptor, const struct config *before, const struct config *after)
-{
-	char error[LISTENER_ERROR];
-	int result = listeners_change(&acceptor->listeners, before, after, error);
-
-	if (result < 0)
-		log_error("%s", error);
-	watch(acceptor);
-	return result;
-}
-
 void
 acceptor_close(struct acceptor *acceptor)
 {
@@ -151,6 +140,51 @@ receive(struct acceptor *acceptor, int sd, const struct addr *addr)
 		return admit(acceptor, conn);
 	refuse_without_memory(sd, addr);
 	return false;
+}
+
+#define DRAIN_MAX (SOMAXCONN + 1) /* as many as a backlog holds */
+
+/* What a change of the listeners needs to drain those that go. */
+struct change {
+	struct acceptor *acceptor;
+	int opened; /* descriptors that the change itself may take */
+};
+
+static void
+drain(struct listener *listener, void *context)
+{
+	const struct change *change = context;
+	struct acceptor *acceptor = change->acceptor;
+	int highest = MAX(acceptor->class.readers.last,
+	    MAX(acceptor->pool->members.last, acceptor->leaving->members.last));
+	struct addr addr;
+
+	/* Also for listeners that are opened after this one is closed. */
+	if (loop_reserve(acceptor->pool->loop, &acceptor->class,
+		highest + change->opened + DRAIN_MAX) < 0)
+		return;
+	for (int i = 0; i < DRAIN_MAX; i++) {
+		int sd = listener_accept(listener, &addr);
+
+		if (sd >= 0)
+			receive(acceptor, sd, &addr);
+		else if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+int
+acceptor_change(
+    struct acceptor *acceptor, const struct config *before, const struct config *after)
+{
+	struct change change = {.acceptor = acceptor, .opened = (int)after->n_endpoints + 8};
+	char error[LISTENER_ERROR];
+	int result = listeners_change(&acceptor->listeners, before, after, drain, &change, error);
+
+	if (result < 0)
+		log_error("%s", error);
+	watch(acceptor);
+	return result;
 }
 
 /* The listeners leave the read set until a connection goes or the pause is over. */

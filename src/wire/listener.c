@@ -2,6 +2,7 @@
 
 #include <bsd/string.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -146,6 +147,34 @@ start_at(struct listener *listener, const struct endpoint *endpoint, const struc
 	if (set_nonblocking(listener->fd) < 0)
 		return listener_fail(error, "ioctl FIONBIO", endpoint);
 	return is_unix ? serve_unix(listener, config, error) : serve_tcp(listener, endpoint, error);
+}
+
+/*
+ * A filter drops what asks for a connection, so that it asks again, and lets those end their
+ * handshake that have begun it. A unix socket is shut down instead, once nobody can find it by its
+ * path and take it for a stale one.
+ */
+void
+listener_seal(struct listener *listener)
+{
+	struct sock_filter no_syn[] = {
+	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct tcphdr, th_flags)),
+	    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {
+	    .len = sizeof(no_syn) / sizeof(no_syn[0]),
+	    .filter = no_syn,
+	};
+
+	if (listener->file.inode != 0) {
+		socketfile_remove(&listener->file, listener->endpoint.path);
+		shutdown(listener->fd, SHUT_RD);
+	} else {
+		setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+	}
 }
 
 void

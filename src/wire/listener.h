@@ -34,6 +34,12 @@ int listener_start(
 /* Takes over fd, a socket that systemd passed. Fails where that is no listening stream socket. */
 int listener_inherit(struct listener *listener, int fd, char error[LISTENER_ERROR]);
 
+/*
+ * Lets nobody new connect, so that whoever is connected can be accepted before it is stopped. Who
+ * tries meanwhile is refused, or comes to the listener that follows.
+ */
+void listener_seal(struct listener *listener);
+
 /* Closes it, and removes the file of its own unix socket. errno stays. */
 void listener_stop(struct listener *listener);
 

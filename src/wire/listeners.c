@@ -148,13 +148,27 @@ change_back(struct listeners *all, struct listeners *lost, const struct config *
 	TAILQ_CONCAT(all, lost, entry);
 }
 
+static void
+retire(struct listeners *lost, listeners_drain *drain, void *context)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH(listener, lost, entry) {
+		if (listener->fd >= 0 && drain != NULL) {
+			listener_seal(listener);
+			drain(listener, context);
+		}
+		listener_stop(listener);
+	}
+}
+
 /*
  * A new endpoint may overlap one that goes ("127.0.0.1" after "::"): then the old ones are stopped
  * first, and started again should the new one fail all the same.
  */
 int
 listeners_change(struct listeners *all, const struct config *before, const struct config *after,
-    char error[LISTENER_ERROR])
+    listeners_drain *drain, void *context, char error[LISTENER_ERROR])
 {
 	struct listeners lost = TAILQ_HEAD_INITIALIZER(lost);
 	struct listener *listener = TAILQ_FIRST(all);
@@ -166,15 +180,16 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 	set_aside(all, after, &lost);
 	result = open_missing(all, after, error);
 	if (result < 0 && errno == EADDRINUSE && !TAILQ_EMPTY(&lost)) {
-		TAILQ_FOREACH(listener, &lost, entry)
-			listener_stop(listener);
+		retire(&lost, drain, context);
 		result = open_missing(all, after, error);
 	}
 	if (result == 0)
 		result = set_owners(all, after, error);
-	if (result < 0)
+	if (result < 0) {
 		change_back(all, &lost, before, error);
-	else
-		listeners_close(&lost);
-	return result;
+		return result;
+	}
+	retire(&lost, drain, context);
+	listeners_close(&lost);
+	return 0;
 }

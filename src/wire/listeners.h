@@ -20,14 +20,19 @@ int listeners_open(struct listeners *all, const struct config *config, char erro
 int listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR]);
 
 /*
+ * Takes a listener that goes, before it is closed. Nobody new comes to it any more, and whoever is
+ * connected already can be accepted, until that fails with EAGAIN.
+ */
+typedef void listeners_drain(struct listener *listener, void *context);
+
+/*
  * Makes the listeners of one config be those of another: endpoints in both keep their sockets,
- * others are opened and closed. A unix socket whose file somebody has removed is opened anew. On
- * failure everything is as before; should even that be impossible,
- * because somebody took the address in between, such a listener has fd -1. Inherited listeners
- * stay.
+ * others are opened, or drained and closed. A unix socket whose file somebody has removed is opened
+ * anew. On failure everything is as before; should even that be impossible, because somebody took
+ * the address in between, such a listener has fd -1. Inherited listeners stay.
  */
 int listeners_change(struct listeners *all, const struct config *before, const struct config *after,
-    char error[LISTENER_ERROR]);
+    listeners_drain *drain, void *context, char error[LISTENER_ERROR]);
 
 void listeners_close(struct listeners *all);
 

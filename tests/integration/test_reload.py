@@ -171,6 +171,36 @@ def test_clients_that_wait_for_accept_on_a_kept_listener_are_not_lost(start):
     talk(a, *waiting)
 
 
+@pytest.mark.parametrize("how", ["dropped", "overlapped", "unix", "file removed"])
+def test_clients_that_wait_for_accept_on_a_listener_that_goes_come_in_and_are_heard(start, tmp, how):
+    """Overlapped: the old listener goes before the new one comes."""
+    port, path = free_port(), f"{tmp}/socket"
+    old = path if how in ("unix", "file removed") else f"0.0.0.0:{port}"
+    new = {"overlapped": [f"127.0.0.1:{port}"], "file removed": [old]}.get(how, [])
+    d = start(listen=["127.0.0.1:0", old])
+    listener = d.client()
+    for number in range(10):
+        d.configure(listen=["127.0.0.1:0", *new])
+        d.pause()
+        waiting = [Client(path if old == path else ("127.0.0.1", port)) for _ in range(10)]
+        for n, client in enumerate(waiting):
+            client.send(b"round %d, client %d\n" % (number, n))
+        if how == "file removed":
+            os.unlink(path)
+        since = d.stderr.mark()
+        d.signal(signal.SIGHUP)
+        d.resume()
+        d.stderr.wait_for(r"reloaded ", since=since)
+        heard = set(listener.lines(10))
+        assert heard == {b"round %d, client %d\n" % (number, n) for n in range(10)}
+        if how != "file removed":
+            d.configure(listen=["127.0.0.1:0", old])
+            d.reload()
+        for client in waiting:
+            client.close()
+    talk(listener, d.client())
+
+
 def test_the_port_may_change(start):
     old, new = free_port(), free_port()
     d = start(listen=[f"127.0.0.1:{old}"])

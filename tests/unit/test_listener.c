@@ -152,7 +152,7 @@ TEST(without_ipv6_localhost_means_its_ipv4_address)
 		assert_true(ear_can_reach(ear_name(ear_nth(0))));
 		if (ears_have_ipv6()) {
 			/* A later reload finds it there. */
-			assert_int_equal(listeners_change(&ears, config, config, ears_error), 0);
+			assert_int_equal(listeners_change(&ears, config, config, NULL, NULL, ears_error), 0);
 			assert_memory_equal(ear_name(ear_nth(1)), "[::1]:", 6);
 		}
 		listeners_close(&ears);
@@ -502,7 +502,7 @@ TEST(passed_sockets_serve_whatever_the_settings_say)
 	assert_int_equal(fcntl(tcp, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	assert_memory_equal(ear_name(ear_nth(0)), "127.0.0.1:", 10);
 	assert_string_equal(ear_name(ear_nth(1)), in_folder("passed"));
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), 0);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), 0);
 	assert_int_equal(ear_count(), 2);
 	client = ear_reach(ear_name(ear_nth(0)));
 	assert_true(client >= 0);

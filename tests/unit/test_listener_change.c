@@ -16,7 +16,7 @@
 static void
 change(const struct config *before, const struct config *after)
 {
-	if (listeners_change(&ears, before, after, ears_error) < 0)
+	if (listeners_change(&ears, before, after, NULL, NULL, ears_error) < 0)
 		assert_string_equal(ears_error, "");
 	assert_int_equal(ear_count(), (int)after->n_endpoints);
 }
@@ -102,7 +102,7 @@ TEST(a_change_that_fails_leaves_modes_as_they_were)
 	    in_folder("chat"));
 	after = config_of(text);
 	ears_open(before);
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	assert_int_equal(mode_of(in_folder("chat")), 0600);
 	config_free(before);
 	config_free(after);
@@ -129,7 +129,7 @@ TEST(a_mode_that_cannot_be_set_refuses_the_change_and_sets_back_the_others)
 	assert_int_equal(chmod(in_folder(""), 0755), 0);
 	assert_int_equal(chown(in_folder("one"), 65534, 65534), 0);
 	assert_int_equal(seteuid(65534), 0);
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	assert_int_equal(seteuid(0), 0);
 	snprintf(want, sizeof(want), "chmod %s: Operation not permitted", in_folder("two"));
 	assert_string_equal(ears_error, want);
@@ -150,7 +150,7 @@ TEST(a_file_that_has_taken_the_place_of_a_socket_keeps_its_mode)
 	assert_int_equal(chmod(in_folder("secret"), 0600), 0);
 	assert_int_equal(symlink(in_folder("secret"), in_folder("link")), 0);
 	assert_int_equal(rename(in_folder("link"), in_folder("chat")), 0);
-	listeners_change(&ears, before, after, ears_error);
+	listeners_change(&ears, before, after, NULL, NULL, ears_error);
 	assert_int_equal(mode_of(in_folder("secret")), 0600);
 	config_free(before);
 	config_free(after);
@@ -185,7 +185,7 @@ TEST(a_change_that_fails_leaves_a_socket_whose_file_was_removed_as_it_was)
 	ears_open(before);
 	fd = ear_nth(0)->fd;
 	assert_int_equal(unlink(in_folder("chat")), 0);
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	assert_int_equal(ear_count(), 1);
 	assert_int_equal(ear_nth(0)->fd, fd);
 	assert_int_equal(access(in_folder("chat"), F_OK), -1);
@@ -235,7 +235,7 @@ TEST(a_change_that_fails_leaves_everything_as_it_was)
 	ears_open(before);
 	tcp = ear_nth(0)->fd;
 	one = ear_nth(1)->fd;
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	assert_string_equal(ears_error, "bind 192.0.2.77:4242: Cannot assign requested address");
 	assert_int_equal(ear_count(), 2);
 	assert_int_equal(ear_nth(0)->fd, tcp);
@@ -261,7 +261,7 @@ TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again)
 	after = EARS(at_port("127.0.0.1", port), "/busy");
 	assert_int_equal(listeners_open(&others, other, ears_error), 0);
 	ears_open(before);
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	snprintf(want, sizeof(want), "bind %s: Address already in use", in_folder("busy"));
 	assert_string_equal(ears_error, want);
 	assert_int_equal(ear_count(), 2);
@@ -290,7 +290,7 @@ TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
 	ear_nth(0)->told = true;
 	/* Sockets for both new endpoints, the first one twice, and then the old one again. */
 	seam_fail(SEAM_SOCKET, 3, 1, EMFILE);
-	assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	/* Both are told. */
 	snprintf(want, sizeof(want),
 	    "bind 192.0.2.77:4242: Cannot assign requested address; socket [::]:%u: Too many open "
@@ -317,13 +317,59 @@ TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was)
 	tcp = ear_nth(0)->fd;
 	for (unsigned long skip = 0; skip < 2; skip++) {
 		seam_fail(SEAM_MEMORY, skip, 1, ENOMEM);
-		assert_int_equal(listeners_change(&ears, before, after, ears_error), -1);
+		assert_int_equal(
+		    listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 		assert_int_equal(ear_count(), 1);
 		assert_int_equal(ear_nth(0)->fd, tcp);
 		assert_int_equal(access(in_folder("one"), F_OK), -1);
 	}
 	config_free(before);
 	config_free(after);
+}
+
+/* Accepts all; nobody new may come meanwhile. */
+static void
+accept_all(struct listener *listener, void *context)
+{
+	int *accepted = context, sd;
+	struct addr addr;
+
+	if (listener->endpoint.path[0] != '\0')
+		assert_false(ear_can_reach(listener->endpoint.path));
+	while ((sd = listener_accept(listener, &addr)) >= 0) {
+		close(sd);
+		++*accepted;
+	}
+	assert_int_equal(errno, EAGAIN);
+}
+
+TEST(those_who_wait_at_a_listener_that_goes_can_be_accepted_first)
+{
+	uint16_t port = ear_free_port();
+	struct config *before = EARS(at_port("0.0.0.0", port), "/one", "/two");
+	struct config *others = EARS("/two"), *overlapping = EARS(at_port("127.0.0.1", port));
+	int accepted = 0, clients[6];
+
+	ears_open(before);
+	for (int i = 0; i < 6; i++)
+		clients[i] = ear_reach(i < 4 ? at_port("127.0.0.1", port) : in_folder("one"));
+	assert_int_equal(
+	    listeners_change(&ears, before, others, accept_all, &accepted, ears_error), 0);
+	assert_int_equal(accepted, 6);
+	assert_false(ear_can_reach(at_port("127.0.0.1", port)));
+	for (int i = 0; i < 6; i++)
+		close(clients[i]);
+	/* Also where the new one can come only after the old one is closed. */
+	change(others, before);
+	clients[0] = ear_reach(at_port("127.0.0.1", port));
+	assert_int_equal(
+	    listeners_change(&ears, before, overlapping, accept_all, &accepted, ears_error), 0);
+	assert_int_equal(accepted, 7);
+	assert_true(ear_can_reach(at_port("127.0.0.1", port)));
+	close(clients[0]);
+	config_free(before);
+	config_free(others);
+	config_free(overlapping);
 }
 
 #define CHANGE_TEST(name) cmocka_unit_test_setup_teardown(name, ears_setup, ears_teardown)
@@ -344,6 +390,7 @@ main(void)
 	    CHANGE_TEST(a_change_that_fails_leaves_everything_as_it_was),
 	    CHANGE_TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again),
 	    CHANGE_TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change),
+	    CHANGE_TEST(those_who_wait_at_a_listener_that_goes_can_be_accepted_first),
 	    CHANGE_TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was),
 	};
 
