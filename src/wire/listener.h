@@ -17,6 +17,11 @@
 #define LISTENER_ERROR 256 /* room of an error text */
 #define LISTENER_NAME  128 /* room of an address or a path */
 
+/* A TCP client that says nothing for so many seconds is probed, so often, before it is gone. */
+#define LISTENER_IDLE   300
+#define LISTENER_PROBE  60 /* seconds between two probes */
+#define LISTENER_PROBES 5
+
 struct listener {
 	int fd;                   /* -1: not open, since the machine lacks or has lost it */
 	bool told;                /* the caller's mark: the log knows of it */

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import re
 import shutil
 import socket
 import stat
@@ -143,6 +144,19 @@ def test_sockets_passed_to_another_process_are_left_alone(start):
         d = start(env={"LISTEN_PID": "1"}, **passing(passed))
         assert d.addresses() != [passed.getsockname()]
         d.client()
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="ss is missing")
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_client_that_is_silent_for_five_minutes_is_probed(start, passed):
+    with tcp_socket() as s:
+        d = start(**(passing(s) if passed else {}))
+        d.client()
+        shown = subprocess.run(["ss", "-tnoH", "state", "established", f"sport = :{d.port}"],
+                               capture_output=True, check=True, encoding="ascii").stdout
+        minutes, seconds = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:([\d.]+)sec)?,0\)",
+                                     shown).groups(default="0")
+        assert 240 < int(minutes) * 60 + float(seconds) <= 300
 
 
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"),

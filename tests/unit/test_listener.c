@@ -152,7 +152,8 @@ TEST(without_ipv6_localhost_means_its_ipv4_address)
 		assert_true(ear_can_reach(ear_name(ear_nth(0))));
 		if (ears_have_ipv6()) {
 			/* A later reload finds it there. */
-			assert_int_equal(listeners_change(&ears, config, config, NULL, NULL, ears_error), 0);
+			assert_int_equal(
+			    listeners_change(&ears, config, config, NULL, NULL, ears_error), 0);
 			assert_memory_equal(ear_name(ear_nth(1)), "[::1]:", 6);
 		}
 		listeners_close(&ears);
@@ -180,11 +181,32 @@ TEST(another_failure_of_ipv6_is_an_error_for_localhost_too)
 	config_free(config);
 }
 
+static int
+option_of(int sd, int level, int option)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(sd, level, option, &value, &len), 0);
+	return value;
+}
+
+static void
+expect_ready_for_chat(int sd)
+{
+	assert_int_not_equal(option_of(sd, IPPROTO_TCP, TCP_NODELAY), 0);
+	assert_int_not_equal(option_of(sd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	/* One that is gone is noticed within ten minutes; one that only does not read stays. */
+	assert_int_equal(option_of(sd, IPPROTO_TCP, TCP_KEEPIDLE), 300);
+	assert_int_equal(option_of(sd, IPPROTO_TCP, TCP_KEEPINTVL), 60);
+	assert_int_equal(option_of(sd, IPPROTO_TCP, TCP_KEEPCNT), 5);
+	assert_int_equal(option_of(sd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+}
+
 TEST(clients_are_made_ready_for_chat)
 {
 	struct config *config = EARS("127.0.0.1:0");
-	int client, sd, value = 0;
-	socklen_t len = sizeof(value);
+	int client, sd;
 	struct pollfd ready;
 	struct addr addr;
 
@@ -195,10 +217,7 @@ TEST(clients_are_made_ready_for_chat)
 	sd = listener_accept(ear_nth(0), &addr);
 	assert_int_equal(fcntl(sd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	assert_int_equal(fcntl(sd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-	assert_int_equal(getsockopt(sd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
-	assert_int_not_equal(value, 0);
-	assert_int_equal(getsockopt(sd, SOL_SOCKET, SO_KEEPALIVE, &value, &len), 0);
-	assert_int_not_equal(value, 0);
+	expect_ready_for_chat(sd);
 	close(client);
 	close(sd);
 	config_free(config);
@@ -538,18 +557,19 @@ TEST(the_file_of_a_passed_socket_is_the_managers)
 
 TEST(clients_of_a_passed_socket_are_made_ready_for_chat)
 {
-	int tcp = pass_socket("127.0.0.1:0"), client, sd, value = 0;
-	socklen_t len = sizeof(value);
+	int tcp = pass_socket("127.0.0.1:0"), client, sd, other = 7;
 	struct pollfd ready = {.fd = tcp, .events = POLLIN};
 	struct addr addr;
 
-	setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
+	setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &(int){0}, sizeof(int));
+	setsockopt(tcp, SOL_SOCKET, SO_KEEPALIVE, &(int){0}, sizeof(int));
+	for (int option = TCP_KEEPIDLE; option <= TCP_KEEPCNT; option++)
+		setsockopt(tcp, IPPROTO_TCP, option, &other, sizeof(other));
 	assert_int_equal(listeners_inherit(&ears, tcp, 1, ears_error), 0);
 	client = ear_reach(ear_name(ear_nth(0)));
 	assert_int_equal(poll(&ready, 1, 10000), 1);
 	sd = listener_accept(ear_nth(0), &addr);
-	assert_int_equal(getsockopt(sd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
-	assert_int_not_equal(value, 0);
+	expect_ready_for_chat(sd);
 	close(sd);
 	close(client);
 }
