@@ -44,15 +44,29 @@ watch(struct acceptor *acceptor)
 	}
 }
 
+static void
+log_listener(const struct listener *listener)
+{
+	char name[LISTENER_NAME], text[ADDR_TEXT];
+
+	if (listener->absent)
+		log_warn("listening on %s as soon as this machine has that address",
+		    listener_name(listener, name));
+	else if (listener->fd >= 0)
+		log_info("listening on %s", listener_name(listener, name));
+	else if (!listener->endpoint.optional)
+		log_warn("not listening on %s: this machine lacks its address family",
+		    endpoint_format(&listener->endpoint, text));
+}
+
 void
 acceptor_log(struct acceptor *acceptor)
 {
 	struct listener *listener;
-	char name[LISTENER_NAME];
 
 	TAILQ_FOREACH(listener, &acceptor->listeners, entry) {
-		if (!listener->told && listener->fd >= 0)
-			log_info("listening on %s", listener_name(listener, name));
+		if (!listener->told)
+			log_listener(listener);
 		listener->told = true;
 	}
 }
@@ -185,6 +199,18 @@ acceptor_change(
 		log_error("%s", error);
 	watch(acceptor);
 	return result;
+}
+
+void
+acceptor_drain(struct acceptor *acceptor)
+{
+	struct change change = {.acceptor = acceptor};
+	struct listener *listener;
+
+	acceptor->server_ends = true;
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		if (listener->fd >= 0)
+			drain(listener, &change);
 }
 
 /* The listeners leave the read set until a connection goes or the pause is over. */

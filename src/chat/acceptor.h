@@ -39,6 +39,8 @@ int acceptor_change(
     struct acceptor *acceptor, const struct config *before, const struct config *after);
 /* Logs each listener that is new, once nothing can fail any more. */
 void acceptor_log(struct acceptor *acceptor);
+/* The server ends: accepts everybody who waits now; who comes later is still accepted, too. */
+void acceptor_drain(struct acceptor *acceptor);
 /* Nobody comes in any more. */
 void acceptor_close(struct acceptor *acceptor);
 

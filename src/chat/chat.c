@@ -67,7 +67,7 @@ chat_run_due(struct chat *chat)
 void
 chat_begin_end(struct chat *chat)
 {
-	chat->acceptor.server_ends = true;
+	acceptor_drain(&chat->acceptor);
 }
 
 bool
@@ -79,6 +79,8 @@ chat_holds_words(const struct chat *chat)
 bool
 chat_is_quiet(const struct chat *chat)
 {
+	if (chat->pool.count == 0)
+		return chat->acceptor.class.ready == 0;
 	return chat->pool.class.asked && chat->pool.class.ready == 0 &&
 	       chat->acceptor.class.ready == 0 && !chat_holds_words(chat);
 }

@@ -3,6 +3,7 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/in6.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -118,12 +119,38 @@ serve_unix(struct listener *listener, const struct config *config, char *error)
 	return result;
 }
 
-static int
-serve_tcp(const struct listener *listener, const struct endpoint *endpoint, char *error)
+static bool
+is_any(const struct addr *addr)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = addr_to_sockaddr(&endpoint->addr, &sa);
-	int fd = listener->fd;
+	const struct addr any = {.family = addr->family};
+
+	return addr_same_host(addr, &any);
+}
+
+/* An address may come later than chatd: by DHCP, with a tunnel, to the node that takes over. */
+static int
+bind_absent(struct listener *listener, const struct endpoint *endpoint, const struct sockaddr *sa,
+    socklen_t len)
+{
+	int family = endpoint->addr.family, set;
+
+	if (endpoint->optional || is_any(&endpoint->addr))
+		return -1;
+	set = family == AF_INET6 ? set_option(listener->fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+				 : set_option(listener->fd, IPPROTO_IP, IP_FREEBIND, 1);
+	if (set < 0 || bind(listener->fd, sa, len) < 0)
+		return -1;
+	listener->absent = true;
+	return 0;
+}
+
+static int
+serve_tcp(struct listener *listener, const struct endpoint *endpoint, char *error)
+{
+	struct sockaddr_storage storage;
+	socklen_t len = addr_to_sockaddr(&endpoint->addr, &storage);
+	const struct sockaddr *sa = (struct sockaddr *)&storage;
+	int fd = listener->fd, bound;
 
 	if (endpoint->addr.family == AF_INET6 &&
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, endpoint->v6only) < 0)
@@ -133,7 +160,10 @@ serve_tcp(const struct listener *listener, const struct endpoint *endpoint, char
 		return listener_fail(error, "setsockopt SO_REUSEADDR", endpoint);
 	if (set_client_options(fd) < 0)
 		return listener_fail(error, "setsockopt", endpoint);
-	if (bind(fd, (struct sockaddr *)&sa, len) < 0)
+	bound = bind(fd, sa, len);
+	if (bound < 0 && errno == EADDRNOTAVAIL)
+		bound = bind_absent(listener, endpoint, sa, len);
+	if (bound < 0)
 		return listener_fail(error, "bind", endpoint);
 	return start_listening(listener, endpoint, error);
 }
@@ -191,6 +221,7 @@ listener_stop(struct listener *listener)
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;
+	listener->absent = false;
 	errno = reason;
 }
 
@@ -199,7 +230,6 @@ int
 listener_start(struct listener *listener, const struct config *config, char error[LISTENER_ERROR])
 {
 	const struct endpoint *endpoint = &listener->endpoint;
-	const struct addr any6 = {.family = AF_INET6};
 	struct endpoint any4 = {.addr = {.family = AF_INET, .port = endpoint->addr.port}};
 
 	if (start_at(listener, endpoint, config, error) == 0)
@@ -209,7 +239,7 @@ listener_start(struct listener *listener, const struct config *config, char erro
 		return -1;
 	if (endpoint->optional)
 		return 0;
-	if (endpoint->v6only || !addr_same_host(&endpoint->addr, &any6))
+	if (endpoint->v6only || endpoint->addr.family != AF_INET6 || !is_any(&endpoint->addr))
 		return -1;
 	if (start_at(listener, &any4, config, error) == 0)
 		return 0;

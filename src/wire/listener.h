@@ -24,6 +24,7 @@
 
 struct listener {
 	int fd;                   /* -1: not open, since the machine lacks or has lost it */
+	bool absent;              /* it waits for the machine to have its address */
 	bool told;                /* the caller's mark: the log knows of it */
 	unsigned waited;          /* passes in a row that its newcomers wait for room */
 	bool inherited;           /* never unlinked, kept whatever a reload says */
@@ -32,7 +33,10 @@ struct listener {
 	TAILQ_ENTRY(listener) entry;
 };
 
-/* Opens it at its endpoint. On failure it is stopped. */
+/*
+ * Opens it at its endpoint. On failure it is stopped; errno EAFNOSUPPORT says that the machine
+ * lacks the family. An address that the machine does not have yet is no failure.
+ */
 int listener_start(
     struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
 

@@ -16,6 +16,17 @@ find(const struct listeners *all, const struct endpoint *endpoint)
 	return NULL;
 }
 
+static bool
+any_serves(const struct listeners *all)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, all, entry)
+		if (listener->fd >= 0)
+			return true;
+	return false;
+}
+
 /* Opens what config names and all lacks, at the end of all, or has failed to open again. */
 static int
 open_missing(struct listeners *all, const struct config *config, char *error)
@@ -31,13 +42,14 @@ open_missing(struct listeners *all, const struct config *config, char *error)
 			return listener_fail(error, "listen", &config->endpoints[i]);
 		listener->endpoint = config->endpoints[i];
 		listener->told = false;
-		if (listener_start(listener, config, error) < 0) {
+		if (listener_start(listener, config, error) < 0 && errno != EAFNOSUPPORT) {
 			free(listener);
 			return -1;
 		}
 		TAILQ_INSERT_TAIL(all, listener, entry);
 	}
-	return 0;
+	errno = EAFNOSUPPORT;
+	return any_serves(all) ? 0 : -1;
 }
 
 void

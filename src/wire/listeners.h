@@ -13,7 +13,10 @@
 
 TAILQ_HEAD(listeners, listener);
 
-/* Opens every endpoint of the config. On failure none is left open. */
+/*
+ * Opens every endpoint of the config. One of a family that the machine lacks has fd -1, so long as
+ * there is another one that serves. On failure none is left open.
+ */
 int listeners_open(struct listeners *all, const struct config *config, char error[LISTENER_ERROR]);
 
 /* Takes over count descriptors from first on. Fails where one is no listening stream socket. */

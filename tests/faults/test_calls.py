@@ -105,7 +105,8 @@ TABLE = [
         start={"SOCK_DGRAM": SERVE, "": EXIT}, why="SOCK_DGRAM: to the service manager"),
     Row("setsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK ENOMEM"),
     Row("bind", "EACCES EADDRINUSE EBADF EINVAL ENOTSOCK EADDRNOTAVAIL EFAULT ELOOP ENAMETOOLONG "
-        "ENOENT ENOMEM ENOTDIR EROFS"),
+        "ENOENT ENOMEM ENOTDIR EROFS", start={r"AF_INET.*EADDRNOTAVAIL": SERVE, "": EXIT},
+        why="an address may come later"),
     Row("listen", "EADDRINUSE EBADF ENOTSOCK EOPNOTSUPP"),
     Row("getsockname", "EBADF EFAULT EINVAL ENOBUFS ENOTSOCK", start=SERVE,
         why="for the log alone"),

@@ -27,7 +27,7 @@ def test_ready_is_told_to_an_abstract_socket_too(start):
 
 
 def test_a_failed_start_is_not_ready(start, notify):
-    d = start(env=notify.env, listen=["192.0.2.77:9034"], ready=0)
+    d = start(env=notify.env, listen=["/nonexistent/socket"], ready=0)
     assert d.wait() == 1
     notify.socket.setblocking(False)
     with pytest.raises(BlockingIOError):

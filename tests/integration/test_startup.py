@@ -143,10 +143,38 @@ def test_a_port_can_be_used_again_right_after_the_end(start):
             client.expect_eof()
 
 
-def test_an_address_of_another_machine_is_told(tmp):
-    with open(f"{tmp}/conf", "w", encoding="utf-8") as file:
-        file.write('listen = [ "192.0.2.77:9034" ];')
-    fails(run("-c", f"{tmp}/conf"), "^bind 192.0.2.77:9034: Cannot assign requested address$")
+def may_unshare():
+    return shutil.which("ip") and shutil.which("nsenter") and not subprocess.run(
+        ["unshare", "-n", "true"], check=False, capture_output=True).returncode
+
+
+@pytest.mark.skipif(not may_unshare(), reason="needs a network of its own")
+@pytest.mark.parametrize("address, host", [("192.0.2.77:9034", "192.0.2.77"),
+                                           ("[2001:db8::77]:9034", "2001:db8::77")])
+def test_an_address_that_comes_later_is_served_as_soon_as_it_does(start, address, host):
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    d = start(listen=[address, "127.0.0.1:0"], under=[
+        "unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"])
+    inside = ["nsenter", "-t", str(d.pid), "-n"]
+    assert f"listening on {address} as soon as this machine has that address\n" in d.stderr.text()
+    knock = [*inside, "python3", "-c", "import socket; socket.create_connection(('%s', 9034), 5)" % host]
+    assert subprocess.run(knock, check=False, capture_output=True).returncode != 0
+    bits = 128 if ":" in host else 32
+    subprocess.run([*inside, "ip", "address", "add", f"{host}/{bits}", "dev", "lo"], check=True)
+    subprocess.run(knock, check=True)
+    d.stderr.wait_for(re.escape(host) + r"\]?:\d+ connected as sd")
+
+
+@pytest.mark.skipif(not shutil.which("strace") or subprocess.run(
+    ["strace", "-o", "/dev/null", "true"], check=False, capture_output=True).returncode,
+    reason="strace is missing or may not trace")
+def test_a_family_that_the_machine_lacks_is_skipped_with_a_warning(start):
+    d = start(listen=["[::1]:9034", "127.0.0.1:0"], ready=1, env=NO_LEAK_CHECK, under=[
+        "strace", "-D", "-o", "/dev/null", "-e", "trace=socket",
+        "-e", "inject=socket:error=EAFNOSUPPORT:when=1"])
+    assert "not listening on [::1]:9034: this machine lacks its address family\n" in d.stderr.text()
+    talk(*d.clients(2, to=d.addresses()[-1]))
 
 
 @pytest.mark.parametrize("address, wrong", [

@@ -137,6 +137,29 @@ TEST(without_ipv6_an_ipv6_address_is_an_error)
 	config_free(config);
 }
 
+TEST(a_family_that_the_machine_lacks_is_skipped_where_another_listener_serves)
+{
+	struct config *config = EARS("127.0.0.1:0", "[::1]:4242");
+
+	seam_fail(SEAM_SOCKET, 1, 1, EAFNOSUPPORT);
+	ears_open(config);
+	assert_int_equal(ear_count(), 2);
+	assert_true(ear_nth(0)->fd >= 0);
+	assert_int_equal(ear_nth(1)->fd, -1);
+	listeners_close(&ears);
+	/* In whatever order they stand. */
+	seam_fail(SEAM_SOCKET, 0, 1, EAFNOSUPPORT);
+	ears_open(config);
+	assert_int_equal(ear_nth(0)->fd, -1);
+	assert_true(ear_nth(1)->fd >= 0);
+	listeners_close(&ears);
+	/* Another failure is still one. */
+	seam_fail(SEAM_SOCKET, 0, 1, EACCES);
+	assert_int_equal(listeners_open(&ears, config, ears_error), -1);
+	assert_int_equal(ear_count(), 0);
+	config_free(config);
+}
+
 TEST(without_ipv6_localhost_means_its_ipv4_address)
 {
 	static const int errors[] = {EAFNOSUPPORT, EADDRNOTAVAIL};
@@ -269,18 +292,29 @@ TEST(an_address_in_use_is_an_error_that_names_it)
 	config_free(second);
 }
 
-TEST(an_address_of_another_machine_is_an_error_that_names_it)
+TEST(an_address_that_this_machine_does_not_have_yet_is_waited_for)
 {
-	struct config *config = EARS("192.0.2.77:4242");
+	struct config *config = EARS("192.0.2.77:4242", "127.0.0.1:0");
 
-	assert_int_equal(listeners_open(&ears, config, ears_error), -1);
-	assert_string_equal(ears_error, "bind 192.0.2.77:4242: Cannot assign requested address");
+	ears_open(config);
+	assert_int_equal(ear_count(), 2);
+	assert_string_equal(ear_name(ear_nth(0)), "192.0.2.77:4242");
+	assert_true(ear_nth(0)->absent);
+	assert_false(ear_nth(1)->absent);
+	config_free(config);
+	if (!ears_have_ipv6())
+		return;
+	listeners_close(&ears);
+	config = EARS("[2001:db8::77]:4242");
+	ears_open(config);
+	assert_string_equal(ear_name(ear_nth(0)), "[2001:db8::77]:4242");
+	assert_true(ear_nth(0)->absent);
 	config_free(config);
 }
 
 TEST(when_one_endpoint_fails_none_is_left_open)
 {
-	struct config *config = EARS("127.0.0.1:0", "/chat", "192.0.2.77:4242");
+	struct config *config = EARS("127.0.0.1:0", "/chat", "/missing/chat");
 	int before = open_descriptors();
 
 	assert_int_equal(listeners_open(&ears, config, ears_error), -1);
@@ -614,6 +648,7 @@ main(void)
 	    LISTENER_TEST(without_ipv6_every_address_means_every_ipv4_address),
 	    LISTENER_TEST(with_neither_family_every_address_is_an_error),
 	    LISTENER_TEST(without_ipv6_an_ipv6_address_is_an_error),
+	    LISTENER_TEST(a_family_that_the_machine_lacks_is_skipped_where_another_listener_serves),
 	    LISTENER_TEST(without_ipv6_localhost_means_its_ipv4_address),
 	    LISTENER_TEST(localhost_needs_its_ipv4_address),
 	    LISTENER_TEST(another_failure_of_ipv6_is_an_error_for_localhost_too),
@@ -621,7 +656,7 @@ main(void)
 	    LISTENER_TEST(nobody_at_the_door_is_eagain),
 	    LISTENER_TEST(a_failed_accept_says_why),
 	    LISTENER_TEST(an_address_in_use_is_an_error_that_names_it),
-	    LISTENER_TEST(an_address_of_another_machine_is_an_error_that_names_it),
+	    LISTENER_TEST(an_address_that_this_machine_does_not_have_yet_is_waited_for),
 	    LISTENER_TEST(when_one_endpoint_fails_none_is_left_open),
 	    LISTENER_TEST(refused_memory_leaves_none_open),
 	    LISTENER_TEST(a_unix_listener_takes_clients_that_go_by_process_and_user),

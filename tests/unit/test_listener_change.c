@@ -98,7 +98,7 @@ TEST(a_change_that_fails_leaves_modes_as_they_were)
 	char text[256];
 
 	snprintf(text, sizeof(text),
-	    "listen = [ \"%s\", \"192.0.2.77:4242\" ]; unix = { mode = \"0666\"; };",
+	    "listen = [ \"%s\", \"/missing/chat\" ]; unix = { mode = \"0666\"; };",
 	    in_folder("chat"));
 	after = config_of(text);
 	ears_open(before);
@@ -229,14 +229,17 @@ TEST(overlapping_endpoints_follow_each_other_on_one_port)
 TEST(a_change_that_fails_leaves_everything_as_it_was)
 {
 	struct config *before = EARS("127.0.0.1:0", "/one");
-	struct config *after = EARS("127.0.0.1:0", "/new", "192.0.2.77:4242");
+	struct config *after = EARS("127.0.0.1:0", "/new", "/missing/chat");
+	char want[LISTENER_ERROR];
 	int tcp, one;
 
 	ears_open(before);
 	tcp = ear_nth(0)->fd;
 	one = ear_nth(1)->fd;
 	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
-	assert_string_equal(ears_error, "bind 192.0.2.77:4242: Cannot assign requested address");
+	snprintf(
+	    want, sizeof(want), "bind %s: No such file or directory", in_folder("missing/chat"));
+	assert_string_equal(ears_error, want);
 	assert_int_equal(ear_count(), 2);
 	assert_int_equal(ear_nth(0)->fd, tcp);
 	assert_int_equal(ear_nth(1)->fd, one);
@@ -285,7 +288,7 @@ TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
 		return;
 	port = ear_free_port();
 	before = EARS(at_port("[::]", port));
-	after = EARS(at_port("127.0.0.1", port), "192.0.2.77:4242");
+	after = EARS(at_port("127.0.0.1", port), "/missing/chat");
 	ears_open(before);
 	ear_nth(0)->told = true;
 	/* Sockets for both new endpoints, the first one twice, and then the old one again. */
@@ -293,9 +296,8 @@ TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change)
 	assert_int_equal(listeners_change(&ears, before, after, NULL, NULL, ears_error), -1);
 	/* Both are told. */
 	snprintf(want, sizeof(want),
-	    "bind 192.0.2.77:4242: Cannot assign requested address; socket [::]:%u: Too many open "
-	    "files",
-	    port);
+	    "bind %s: No such file or directory; socket [::]:%u: Too many open files",
+	    in_folder("missing/chat"), port);
 	assert_string_equal(ears_error, want);
 	assert_int_equal(ear_count(), 1);
 	assert_int_equal(ear_nth(0)->fd, -1);
@@ -372,6 +374,32 @@ TEST(those_who_wait_at_a_listener_that_goes_can_be_accepted_first)
 	config_free(overlapping);
 }
 
+TEST(a_family_that_the_machine_lacks_is_tried_again_by_the_next_change)
+{
+	struct config *before = EARS("127.0.0.1:0"), *after = EARS("127.0.0.1:0", "[::1]:0");
+	struct config *alone = EARS("[::1]:0");
+	int tcp;
+
+	ears_open(before);
+	tcp = ear_nth(0)->fd;
+	seam_fail(SEAM_SOCKET, 0, 1, EAFNOSUPPORT);
+	change(before, after);
+	assert_int_equal(ear_nth(0)->fd, tcp);
+	assert_int_equal(ear_nth(1)->fd, -1);
+	/* Nobody would serve. */
+	seam_fail(SEAM_SOCKET, 0, 1, EAFNOSUPPORT);
+	assert_int_equal(listeners_change(&ears, after, alone, NULL, NULL, ears_error), -1);
+	assert_string_equal(ears_error, "socket [::1]:0: Address family not supported by protocol");
+	assert_int_equal(ear_count(), 2);
+	if (ears_have_ipv6()) {
+		change(after, after);
+		assert_true(ear_nth(1)->fd >= 0);
+	}
+	config_free(before);
+	config_free(after);
+	config_free(alone);
+}
+
 #define CHANGE_TEST(name) cmocka_unit_test_setup_teardown(name, ears_setup, ears_teardown)
 
 int
@@ -391,6 +419,7 @@ main(void)
 	    CHANGE_TEST(a_change_that_fails_after_the_old_ones_were_stopped_starts_them_again),
 	    CHANGE_TEST(a_listener_that_could_not_be_started_again_is_started_by_the_next_change),
 	    CHANGE_TEST(those_who_wait_at_a_listener_that_goes_can_be_accepted_first),
+	    CHANGE_TEST(a_family_that_the_machine_lacks_is_tried_again_by_the_next_change),
 	    CHANGE_TEST(refused_memory_fails_a_change_and_leaves_everything_as_it_was),
 	};
 
