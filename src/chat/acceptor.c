@@ -174,8 +174,8 @@ drain(struct listener *listener, void *context)
 	struct addr addr;
 
 	/* Also for listeners that are opened after this one is closed. */
-	if (loop_reserve(acceptor->pool->loop, &acceptor->class,
-		highest + change->opened + DRAIN_MAX) < 0)
+	if (loop_reserve(
+		acceptor->pool->loop, &acceptor->class, highest + change->opened + DRAIN_MAX) < 0)
 		return;
 	for (int i = 0; i < DRAIN_MAX; i++) {
 		int sd = listener_accept(listener, &addr);
@@ -188,8 +188,7 @@ drain(struct listener *listener, void *context)
 }
 
 int
-acceptor_change(
-    struct acceptor *acceptor, const struct config *before, const struct config *after)
+acceptor_change(struct acceptor *acceptor, const struct config *before, const struct config *after)
 {
 	struct change change = {.acceptor = acceptor, .opened = (int)after->n_endpoints + 8};
 	char error[LISTENER_ERROR];

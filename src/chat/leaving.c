@@ -199,14 +199,15 @@ has_closed(const struct leaving *leaving, const struct conn *conn)
 	return !fdset_has(&leaving->class.readers, conn->fd);
 }
 
-/* On a unix socket what was written is there. */
+/* On a unix socket what was written is there. The end of file counts as one byte, and is enough as
+ * sent. */
 static bool
 is_done(const struct leaving *leaving, const struct conn *conn)
 {
 	if (conn->life != CONN_LEAVING_WRITTEN)
 		return false;
 	return has_closed(leaving, conn) ||
-	       ((conn->addr.family == AF_UNIX || conn_unacked(conn) == 0) &&
+	       ((conn->addr.family == AF_UNIX || conn_unacked(conn) <= 1) &&
 		   conn_unread(conn) == 0);
 }
 
