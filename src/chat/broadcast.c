@@ -19,6 +19,7 @@ void
 broadcast_reconfigure(struct broadcast *broadcast)
 {
 	broadcast->intake.line_max = broadcast->pool->config->limits.line;
+	broadcast->intake.telnet = broadcast->pool->config->sanitize;
 }
 
 /* Without memory nothing is received; it may be back after a rest. */

@@ -25,6 +25,19 @@ dismiss_too_long(struct clients *clients, struct conn *conn)
 	leaving_dismiss(clients->leaving, conn, reason, reason);
 }
 
+/* To telnet's commands. Whoever reads no answers gets no more of them. */
+static void
+answer(struct clients *clients, struct conn *conn, const struct reception *got)
+{
+	struct broadcast *broadcast = clients->broadcast;
+
+	if (conn->life != CONN_OPEN || broadcast_lag(broadcast, conn) >= TELNET_ANSWERS_MAX)
+		return;
+	broadcast_tell(broadcast, conn, got->answer, got->answer_len);
+	if (!queue_empty(&conn->queue))
+		fdset_add(&clients->pool->class.writers, conn->fd);
+}
+
 static void
 on_readable(void *self, int sd)
 {
@@ -47,6 +60,8 @@ on_readable(void *self, int sd)
 	}
 	if (got.msg.buf != NULL)
 		broadcast_say(clients->broadcast, conn, &got.msg);
+	if (got.answer_len > 0)
+		answer(clients, conn, &got);
 	switch (outcome) {
 	case CONN_DONE:
 		break;

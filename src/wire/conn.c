@@ -46,7 +46,7 @@ intake_free(struct intake *intake)
 size_t
 conn_reserve(struct conn *conn, struct intake *intake, size_t room)
 {
-	size_t max = intake->line_max, held = conn->line.len;
+	size_t max = intake->line_max + TELNET_MAX, held = conn->line.len;
 
 	if (line_reserve(&intake->spare, max) < 0 ||
 	    (conn->line.data != NULL && line_reserve(&conn->line, max) < 0))
@@ -82,17 +82,56 @@ take_lines(struct conn *conn, struct arena *arena, size_t len)
 	return arena_take(arena, held + len);
 }
 
-/* A line that the client left without an end gets one. */
+/*
+ * Puts the unfinished command at the tail, in front of what came behind it, and counts its bytes as
+ * received, not as held. Returns how many.
+ */
+static size_t
+rejoin(struct conn *conn, struct arena *arena)
+{
+	size_t len = conn->unfinished;
+
+	conn->unfinished = 0;
+	conn->line.len -= (uint32_t)len;
+	memcpy(arena_tail(arena) + conn->line.len, conn->line.data + conn->line.len, len);
+	return len;
+}
+
+/* Cuts the len bytes behind the place of the held piece, and takes the whole lines. */
+static struct line_cut
+cut_lines(struct conn *conn, struct intake *intake, size_t len, struct reception *got)
+{
+	size_t held = conn->line.len;
+	const char *data = arena_tail(&intake->arena) + held;
+	struct line_cut cut = line_cut(data, len, held, intake->line_max);
+
+	if (cut.whole > 0)
+		got->msg = take_lines(conn, &intake->arena, cut.whole);
+	return cut;
+}
+
+/* A line that the client left without an end gets one. A command without an end is text. */
 static enum conn_outcome
 finish(struct conn *conn, struct intake *intake, struct reception *got)
 {
-	if (conn->line.len == 0)
+	size_t len = conn->unfinished > 0 ? rejoin(conn, &intake->arena) : 0;
+	char *data = arena_tail(&intake->arena) + conn->line.len;
+
+	if (conn->line.len + len == 0)
 		return CONN_CLOSED;
-	if (conn->line.len >= intake->line_max)
-		return CONN_TOO_LONG;
-	arena_tail(&intake->arena)[conn->line.len] = '\n';
-	got->msg = take_lines(conn, &intake->arena, 1);
-	return CONN_CLOSED;
+	if (len == 0 || data[len - 1] != '\n')
+		data[len++] = '\n';
+	return cut_lines(conn, intake, len, got).too_long ? CONN_TOO_LONG : CONN_CLOSED;
+}
+
+static size_t
+strip(struct intake *intake, char *data, size_t len, size_t *unfinished, struct reception *got)
+{
+	intake->answers.len = 0;
+	len = telnet_strip(data, len, &intake->answers, unfinished);
+	got->answer = intake->answers.data;
+	got->answer_len = intake->answers.len;
+	return len;
 }
 
 enum conn_outcome
@@ -100,6 +139,7 @@ conn_read(struct conn *conn, struct intake *intake, size_t room, struct receptio
 {
 	char *data = arena_tail(&intake->arena) + conn->line.len;
 	ssize_t n = recv(conn->fd, data, room, 0);
+	size_t len, unfinished = 0;
 	struct line_cut cut;
 
 	*got = (struct reception){.msg = MSG_NONE};
@@ -107,13 +147,20 @@ conn_read(struct conn *conn, struct intake *intake, size_t room, struct receptio
 		return CONN_AGAIN;
 	if (n == 0)
 		return finish(conn, intake, got);
-	got->bytes = (size_t)n;
-	cut = line_cut(data, got->bytes, conn->line.len, intake->line_max);
-	if (cut.whole > 0)
-		got->msg = take_lines(conn, &intake->arena, cut.whole);
+	got->bytes = len = (size_t)n;
+	if (conn->unfinished > 0) {
+		size_t more = rejoin(conn, &intake->arena);
+
+		data -= more;
+		len += more;
+	}
+	if (intake->telnet)
+		len = strip(intake, data, len, &unfinished, got);
+	cut = cut_lines(conn, intake, len - unfinished, got);
 	if (cut.too_long)
 		return CONN_TOO_LONG;
-	keep(conn, intake, data + cut.whole, got->bytes - cut.whole);
+	keep(conn, intake, data + cut.whole, len - cut.whole);
+	conn->unfinished = (uint8_t)unfinished;
 	return CONN_DONE;
 }
 

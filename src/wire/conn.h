@@ -18,6 +18,7 @@
 #include "wire/line.h"
 #include "wire/msg.h"
 #include "wire/queue.h"
+#include "wire/telnet.h"
 
 enum conn_life {
 	CONN_OPEN,
@@ -35,7 +36,8 @@ struct conn {
 	struct queue queue; /* first, since a broadcast touches only this */
 	int fd;
 	enum conn_life life : 8;
-	uint8_t refusals; /* calls in a row that a ready socket refused, see backoff.h */
+	uint8_t refusals;   /* calls in a row that a ready socket refused, see backoff.h */
+	uint8_t unfinished; /* bytes at the end of line: a telnet command, perhaps */
 	/* Who is above high water holds the pool; what follows is only for that, see pressure.h. */
 	bool above_high_water;
 	bool hold_logged;
@@ -63,6 +65,8 @@ struct intake {
 	struct arena arena;
 	struct line spare; /* for the next piece of a line */
 	uint32_t line_max; /* bytes of one line, its end included */
+	bool telnet;       /* take out its commands and answer them */
+	struct telnet_answers answers;
 };
 
 void intake_free(struct intake *intake);
@@ -70,7 +74,9 @@ void intake_free(struct intake *intake);
 /* What one recv brought. */
 struct reception {
 	size_t bytes;
-	struct msg msg; /* the whole lines, or MSG_NONE */
+	struct msg msg;     /* the whole lines, or MSG_NONE */
+	const char *answer; /* to telnet commands, good until the next recv */
+	size_t answer_len;
 };
 
 /* The conn takes over fd. Returns NULL when memory is refused. */
@@ -86,8 +92,8 @@ void conn_free(struct conn *conn);
 size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
 /*
  * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
- * with the piece that was held in front; a piece that is left is held in conn->line. A recv that
- * fails is skipped: after a reset, too, the next one finds the end of file.
+ * with the piece that was held in front; a piece that is left is held in conn->line. line_max
+ * counts what is left without telnet's commands. A recv that fails is skipped: after a reset, too, the next one finds the end of file.
  */
 enum conn_outcome conn_read(
     struct conn *conn, struct intake *intake, size_t room, struct reception *got);

@@ -123,11 +123,23 @@ utf8_length(const unsigned char *p, size_t len)
 	return size;
 }
 
+/* The separators U+2028 and 2029; the embeddings, overrides and isolates of text direction. */
 static bool
-is_control(const unsigned char *p, size_t size)
+is_disguise(const unsigned char *p)
+{
+	if (p[0] != 0xe2)
+		return false;
+	return (p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) ||
+	       (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+}
+
+static bool
+is_harmful(const unsigned char *p, size_t size)
 {
 	if (size == 2)
 		return p[0] == 0xc2 && p[1] < 0xa0;
+	if (size == 3)
+		return is_disguise(p);
 	return size == 1 && (p[0] == 0x7f || (p[0] < 0x20 && memchr("\t\r\n", p[0], 3) == NULL));
 }
 
@@ -139,7 +151,7 @@ line_sanitize(char *data, size_t len)
 	while (p < end) {
 		size_t size = utf8_length(p, (size_t)(end - p));
 
-		if (size == 0 || is_control(p, size)) {
+		if (size == 0 || is_harmful(p, size)) {
 			size = size == 0 ? 1 : size;
 			memset(p, '?', size);
 		}

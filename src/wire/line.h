@@ -46,7 +46,8 @@ uint64_t line_count(const char *data, size_t len);
 
 /*
  * Replaces with '?' each byte that could drive a terminal: control characters other than tab, CR
- * and LF, the C1 controls U+0080 to U+009F, and what is no valid UTF-8 (RFC 3629). data is whole
+ * and LF, the C1 controls U+0080 to U+009F, and what is no valid UTF-8 (RFC 3629); and what makes a
+ * line look like another one: U+2028, U+2029, U+202A to U+202E and U+2066 to U+2069. data is whole
  * lines.
  */
 void line_sanitize(char *data, size_t len);

@@ -38,7 +38,8 @@ model_sanitize(char *data, size_t len)
 			size = 1;
 		if (point < 0 ||
 		    (point < 0x20 && point != '\t' && point != '\r' && point != '\n') ||
-		    (point >= 0x7f && point < 0xa0))
+		    (point >= 0x7f && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
+		    (point >= 0x2066 && point <= 0x2069))
 			memset(p + i, '?', size);
 	}
 }

@@ -245,6 +245,28 @@ TEST(control_characters_become_question_marks)
 	assert_memory_equal(nul, "a?b\n", 4);
 }
 
+TEST(what_makes_a_line_look_like_another_one_becomes_question_marks)
+{
+	static const struct clean_case cases[] = {
+	    {"\xe2\x80\xa7\n", "\xe2\x80\xa7\n"}, /* U+2027, the last before them */
+	    {"\xe2\x80\xa8\n", "???\n"},          /* U+2028, a line separator */
+	    {"\xe2\x80\xa9\n", "???\n"},          /* U+2029, a paragraph separator */
+	    {"\xe2\x80\xaa\n", "???\n"},          /* U+202A, the first embedding */
+	    {"\xe2\x80\xae\n", "???\n"},          /* U+202E, the last override */
+	    {"\xe2\x80\xaf\n", "\xe2\x80\xaf\n"}, /* U+202F */
+	    {"\xe2\x81\xa5\n", "\xe2\x81\xa5\n"}, /* U+2065 */
+	    {"\xe2\x81\xa6\n", "???\n"},          /* U+2066, the first isolate */
+	    {"\xe2\x81\xa9\n", "???\n"},          /* U+2069, the end of isolates */
+	    {"\xe2\x81\xaa\n", "\xe2\x81\xaa\n"}, /* U+206A */
+	    {"\xe3\x80\xa8\n", "\xe3\x80\xa8\n"}, /* U+3028, which ends the same */
+	    {"a\xe2\x80\xae"
+	     "cb\n",
+		"a???cb\n"},
+	};
+
+	check_clean(cases, LENGTH(cases));
+}
+
 TEST(every_byte_that_is_no_utf8_becomes_a_question_mark_of_its_own)
 {
 	static const struct clean_case cases[] = {
@@ -328,10 +350,13 @@ naive_clean(unsigned char *p, size_t len)
 		size_t size;
 		long code = decode(p, len, &size);
 		bool control = (code >= 0 && code < 0x20) || (code >= 0x7f && code < 0xa0);
+		bool disguise =
+		    (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 
 		if (code < 0)
 			size = 1;
-		if (code < 0 || (control && code != '\t' && code != '\r' && code != '\n'))
+		if (code < 0 || disguise ||
+		    (control && code != '\t' && code != '\r' && code != '\n'))
 			memset(p, '?', size);
 		p += size;
 		len -= size;
@@ -371,8 +396,9 @@ TEST(all_two_bytes_and_all_threes_of_a_leading_byte_agree_with_the_rfc)
 TEST(random_bytes_near_the_edges_agree_with_the_rfc)
 {
 	static const unsigned char edges[] = {0x00, 0x09, 0x0a, 0x0d, 0x1b, 0x1f, 0x20, 0x7e, 0x7f,
-	    0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
-	    0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff};
+	    0x80, 0x81, 0x8f, 0x90, 0x9f, 0xa0, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xae, 0xaf,
+	    0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xe2, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1,
+	    0xf3, 0xf4, 0xf5, 0xff};
 
 	random_start();
 	for (int round = 0; round < 200000; round++) {
@@ -400,6 +426,7 @@ main(void)
 	    cmocka_unit_test_teardown(refused_memory_leaves_the_line_as_it_was, seam_teardown),
 	    cmocka_unit_test(valid_text_stays_as_it_is),
 	    cmocka_unit_test(control_characters_become_question_marks),
+	    cmocka_unit_test(what_makes_a_line_look_like_another_one_becomes_question_marks),
 	    cmocka_unit_test(every_byte_that_is_no_utf8_becomes_a_question_mark_of_its_own),
 	    cmocka_unit_test(a_character_cut_short_takes_nothing_after_it_along),
 	    cmocka_unit_test(all_two_bytes_and_all_threes_of_a_leading_byte_agree_with_the_rfc),
