@@ -43,3 +43,58 @@ model_sanitize(char *data, size_t len)
 			memset(p + i, '?', size);
 	}
 }
+
+/* Bytes of the command at p, 0: none, or -1: perhaps, when more has come. */
+static int
+command(const unsigned char *p, size_t left)
+{
+	if (p[0] != 255)
+		return 0;
+	if (left == 1)
+		return -1;
+	if (p[1] > 240 && p[1] < 250)
+		return 2;
+	if (p[1] > 250 && p[1] < 255 && left == 2)
+		return -1;
+	if (p[1] > 250 && p[1] < 255)
+		return p[2] != 10 && p[2] != 13 ? 3 : 0;
+	if (p[1] != 250)
+		return 0;
+	for (int i = 4; i <= 64; i++) {
+		if ((size_t)i > left)
+			return -1;
+		if (p[i - 2] == 255 && p[i - 1] == 240)
+			return i;
+	}
+	return 0;
+}
+
+struct model_telnet
+model_telnet(const char *data, size_t len, char *text, char *answer)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	struct model_telnet out = {0};
+
+	for (size_t i = 0; i < len;) {
+		int size = command(p + i, len - i);
+
+		if (size < 0) {
+			out.waits = len - i;
+			memcpy(text + out.text, data + i, len - i);
+			break;
+		}
+		if (size == 0) {
+			text[out.text++] = data[i++];
+			continue;
+		}
+		if (size == 3 && (p[i + 1] == 253 || p[i + 1] == 251)) {
+			int say = p[i + 1] == 251 ? 254 : p[i + 2] == 6 ? 251 : 252;
+
+			answer[out.answer++] = (char)255;
+			answer[out.answer++] = (char)say;
+			answer[out.answer++] = data[i + 2];
+		}
+		i += (size_t)size;
+	}
+	return out;
+}
