@@ -25,17 +25,12 @@ dismiss_too_long(struct clients *clients, struct conn *conn)
 	leaving_dismiss(clients->leaving, conn, reason, reason);
 }
 
-/* To telnet's commands. Whoever reads no answers gets no more of them. */
+/* To telnet's commands. A client that reads no answers gets no more of them. */
 static void
 answer(struct clients *clients, struct conn *conn, const struct reception *got)
 {
-	struct broadcast *broadcast = clients->broadcast;
-
-	if (conn->life != CONN_OPEN || broadcast_lag(broadcast, conn) >= TELNET_ANSWERS_MAX)
-		return;
-	broadcast_tell(broadcast, conn, got->answer, got->answer_len);
-	if (!queue_empty(&conn->queue))
-		fdset_add(&clients->pool->class.writers, conn->fd);
+	if (conn->life == CONN_OPEN && queue_weight(&conn->queue) < TELNET_ANSWERS_MAX)
+		broadcast_tell(clients->broadcast, conn, got->answer, got->answer_len);
 }
 
 static void

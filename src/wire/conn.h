@@ -93,7 +93,8 @@ size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
 /*
  * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
  * with the piece that was held in front; a piece that is left is held in conn->line. line_max
- * counts what is left without telnet's commands. A recv that fails is skipped: after a reset, too, the next one finds the end of file.
+ * counts what is left without telnet's commands. A recv that fails is skipped: after a reset, too,
+ * the next one finds the end of file.
  */
 enum conn_outcome conn_read(
     struct conn *conn, struct intake *intake, size_t room, struct reception *got);

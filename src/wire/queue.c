@@ -134,6 +134,16 @@ queue_cut(struct queue *queue)
 		msg_unref(&queue->spans[--queue->tail]);
 }
 
+size_t
+queue_weight(const struct queue *queue)
+{
+	size_t weight = 0;
+
+	for (uint32_t i = queue->head; i < queue->tail; i++)
+		weight += queue->spans[i].len + QUEUE_SPAN;
+	return weight;
+}
+
 uint64_t
 queue_lag(const struct queue *queue, uint64_t position)
 {

@@ -13,6 +13,7 @@
 #define CHATD_QUEUE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/uio.h>
 
 #include "wire/msg.h"
@@ -45,6 +46,10 @@ void queue_consume(struct queue *queue, size_t len);
  * Where the first span begins, what lies before it in its buf has been consumed.
  */
 void queue_cut(struct queue *queue);
+
+/* Bytes that wait, and QUEUE_SPAN for each span, since it may have a buf of its own. */
+size_t queue_weight(const struct queue *queue);
+#define QUEUE_SPAN 64
 
 /* Bytes received since the oldest one that waits, up to position: the memory the queue keeps. */
 uint64_t queue_lag(const struct queue *queue, uint64_t position);
