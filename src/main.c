@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "base/systemd.h"
 #include "base/trace.h"
 #include "conf/config.h"
 #include "conf/options.h"
@@ -64,7 +64,7 @@ main(int argc, char **argv)
 		break;
 	}
 	/* What the caller left open is nobody's business here, and the main socket is to be 3. */
-	inherited = sd_listen_fds(1);
+	inherited = systemd_sockets();
 	closefrom(STDERR_FILENO + 1 + (inherited > 0 ? inherited : 0));
 	log_open();
 	if (inherited < 0) {

@@ -11,10 +11,10 @@
 #include <sys/param.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/systemd.h"
 
 /* Connects to the manager; called again if it rebinds its socket. Returns 0, or -1 with errno. */
 static int
@@ -37,7 +37,6 @@ int
 notify_open(struct notify *notify, int highest)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	uint64_t watchdog;
 	int fd;
 
 	*notify = (struct notify){.fd = -1, .path = path, .clients = UINT32_MAX};
@@ -50,8 +49,7 @@ notify_open(struct notify *notify, int highest)
 	close(fd);
 	if (notify->fd < 0)
 		return -1;
-	if (sd_watchdog_enabled(0, &watchdog) > 0)
-		notify->watchdog = (int64_t)(watchdog / 2);
+	notify->watchdog = systemd_watchdog() / 2;
 	return 0;
 }
 

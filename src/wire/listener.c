@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 int
@@ -250,12 +249,21 @@ listener_start(struct listener *listener, const struct config *config, char erro
 	return -1;
 }
 
+static bool
+has_option(int fd, int option, int wanted)
+{
+	socklen_t len = sizeof(wanted);
+	int value;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == wanted;
+}
+
 int
 listener_inherit(struct listener *listener, int fd, char error[LISTENER_ERROR])
 {
 	listener->fd = fd;
 	listener->inherited = true;
-	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
+	if (!has_option(fd, SO_TYPE, SOCK_STREAM) || !has_option(fd, SO_ACCEPTCONN, 1)) {
 		snprintf(error, LISTENER_ERROR, "descriptor %d: not a listening stream socket", fd);
 		return -1;
 	}
@@ -264,7 +272,7 @@ listener_inherit(struct listener *listener, int fd, char error[LISTENER_ERROR])
 		    error, LISTENER_ERROR, "ioctl FIONBIO descriptor %d: %s", fd, strerror(errno));
 		return -1;
 	}
-	if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0)
+	if (!has_option(fd, SO_DOMAIN, AF_UNIX))
 		set_client_options(fd);
 	return 0;
 }

@@ -13,6 +13,7 @@ Environment:
     CHATD            the binary (default: build/src/chatd of this checkout)
     CHATD_UNDER      a command to run it under, such as "valgrind -q --leak-check=full"
     CHATD_PATIENCE   seconds until a wait counts as failed (30); more for valgrind
+    CHATD_SYSTEMD    0: the binary is built without libsystemd
     CHATD_SANITIZED  1: the binary is built with sanitizers, so memory figures mean nothing
 
 Every wait has a deadline, and ends by an event. Nothing sleeps in the hope that something
@@ -39,6 +40,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CHATD = os.path.abspath(os.environ.get("CHATD") or os.path.join(ROOT, "build", "src", "chatd"))
 UNDER = shlex.split(os.environ.get("CHATD_UNDER", ""))
 SANITIZED = os.environ.get("CHATD_SANITIZED") == "1"
+
+def needs_systemd():
+    """Skips the test where chatd cannot do what it is about."""
+    if os.environ.get("CHATD_SYSTEMD") == "0":
+        pytest.skip("built without libsystemd")
+
 
 # Nothing takes so long when all is well.
 PATIENCE = float(os.environ.get("CHATD_PATIENCE", "30"))

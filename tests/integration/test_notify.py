@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chatd import Client, NotifySocket, free_port
+from chatd import Client, NotifySocket, free_port, needs_systemd
 
 
 def test_ready_is_told_once_every_socket_listens(start, notify, tmp):
@@ -117,6 +117,7 @@ def test_a_reload_without_a_file_is_told_as_well(start, notify):
 
 def with_own_pid():
     """WATCHDOG_PID has to be chatd's, which only its own process knows before."""
+    needs_systemd()
     return ["sh", "-c", 'WATCHDOG_PID=$$; export WATCHDOG_PID; exec "$@"', "sh"]
 
 

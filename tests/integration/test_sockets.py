@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from chatd import Client, free_port, has_ipv6, run, talk, wait_until
+from chatd import Client, free_port, has_ipv6, needs_systemd, run, talk, wait_until
 
 # Runs a command with the given descriptors as 3, 4, ..., as systemd does.
 PASS = """
@@ -31,6 +31,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 def passing(*sockets):
     """Arguments for start() that pass these sockets."""
+    needs_systemd()
     numbers = [s.fileno() for s in sockets]
     return {"under": [sys.executable, "-c", PASS, ",".join(map(str, numbers))],
             "pass_fds": numbers}
@@ -162,6 +163,7 @@ def test_a_client_that_is_silent_for_five_minutes_is_probed(start, passed):
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"),
                     reason="systemd-socket-activate is missing")
 def test_systemd_socket_activate_starts_it_for_the_first_client(start, tmp):
+    needs_systemd()
     port = free_port()
     keep = [f"-E{name}" for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS") if name in os.environ]
     d = start(ready=0, listen=["192.0.2.1:1"], under=[

@@ -1,0 +1,25 @@
+/*
+ * In the place of systemd.c where chatd is built without libsystemd.
+ */
+#include "base/systemd.h"
+
+#include <errno.h>
+
+int
+systemd_sockets(void)
+{
+	return 0;
+}
+
+int64_t
+systemd_watchdog(void)
+{
+	return 0;
+}
+
+int
+systemd_journal(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
