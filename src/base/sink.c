@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/systemd.h"
+
 /* systemd sets JOURNAL_STREAM to "device:inode" of the stream it connected to the journal. */
 static bool
 is_journal(const struct stat *st)
@@ -48,7 +50,8 @@ sink_open(struct sink *sink, int fd)
 
 	sink->fd = fd;
 	sink->socket = sink->journal = sink->restore = sink->ended = false;
-	sink->torn = sink->progressed = false;
+	sink->torn = sink->progressed = sink->broken = false;
+	sink->again = 0;
 	sink->error = 0;
 	sink->dropped = 0;
 	sink->len = 0;
@@ -66,6 +69,7 @@ sink_open(struct sink *sink, int fd)
 void
 sink_close(struct sink *sink)
 {
+	sink->again = 0;
 	sink_flush(sink);
 	if (sink->restore)
 		fcntl(sink->fd, F_SETFL, fcntl(sink->fd, F_GETFL) & ~O_NONBLOCK);
@@ -130,14 +134,45 @@ drop_lines(struct sink *sink)
 	sink->len = kept;
 }
 
-bool
-sink_flush(struct sink *sink)
+/* The rest of a line goes with the stream that has its beginning. */
+static void
+drop_torn(struct sink *sink)
+{
+	const char *end = sink->torn ? memchr(sink->data, '\n', sink->len) : NULL;
+	size_t rest = end != NULL ? (size_t)(end - sink->data) + 1 : 0;
+
+	sink->dropped += rest > 0;
+	sink->torn = false;
+	sink->len -= rest;
+	memmove(sink->data, sink->data + rest, sink->len);
+}
+
+/* Opens the journal's stream anew, if it is time for that. Returns whether it was opened. */
+static bool
+reopen(struct sink *sink)
+{
+	int64_t now = clock_now();
+	int fd;
+
+	if (now < sink->again)
+		return false;
+	sink->again = now + SINK_AGAIN;
+	if ((fd = systemd_journal()) < 0) {
+		sink->ended = errno == ENOSYS;
+		return false;
+	}
+	sink->broken = dup2(fd, sink->fd) < 0;
+	close(fd);
+	return !sink->broken;
+}
+
+/* Returns 0 when all is written, or errno. */
+static int
+write_out(struct sink *sink)
 {
 	size_t done = 0;
 	int error = 0;
 
-	if (sink->len == 0)
-		return true;
 	while (done < sink->len && error == 0) {
 		const char *data = sink->data + done;
 		size_t len = sink->len - done;
@@ -155,6 +190,35 @@ sink_flush(struct sink *sink)
 	}
 	sink->len -= done;
 	memmove(sink->data, sink->data + done, sink->len);
+	return error;
+}
+
+/* For a broken stream of the journal. Returns whether to write again. */
+static bool
+mend(struct sink *sink)
+{
+	sink->error = 0;
+	if (!sink->broken)
+		drop_torn(sink);
+	sink->broken = true;
+	return reopen(sink);
+}
+
+bool
+sink_flush(struct sink *sink)
+{
+	int error;
+
+	if (sink->len == 0)
+		return true;
+	if (sink->broken && !reopen(sink))
+		return true;
+	error = write_out(sink);
+	if (sink->journal && (error == EPIPE || error == ECONNRESET || error == ENOTCONN) &&
+	    mend(sink))
+		error = write_out(sink);
+	if (sink->broken && !sink->ended)
+		return true;
 	if (error == EAGAIN || error == EINTR)
 		return false;
 	sink->error = error;

@@ -5,6 +5,10 @@
  * does not take at once stays in the buffer; lines that no longer fit are dropped whole and
  * counted. So a stopped journald, a full pipe or a sleeping reader costs lines, never time.
  *
+ * The journal's stream may break, where journald was stopped and started. Then it is opened anew,
+ * under the same descriptor: when there is something to write, at most once in SINK_AGAIN. Until
+ * that works, lines wait in the buffer.
+ *
  * How a write is kept from waiting depends on what the descriptor is:
  *   socket        MSG_DONTWAIT
  *   regular file  never waits for a reader
@@ -17,13 +21,19 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#define SINK_ROOM 65536 /* bytes that wait at the most */
+#include "base/clock.h"
+
+#define SINK_ROOM  65536        /* bytes that wait at the most */
+#define SINK_AGAIN CLOCK_SECOND /* between two attempts to open the journal's stream anew */
 
 struct sink {
 	int fd;
 	bool socket;
 	bool journal;          /* it is the stream of $JOURNAL_STREAM: lines bear a <N> prefix */
+	bool broken;           /* that stream is to be opened anew */
+	int64_t again;         /* not before this time */
 	bool restore;          /* O_NONBLOCK is to be taken from a shared description again */
 	int error;             /* errno of the last write, or 0: lines are lost while it lasts */
 	bool ended;            /* that error was for good: nothing is written any more */
@@ -44,7 +54,7 @@ void sink_vline(struct sink *sink, int level, const char *format, va_list args)
 void sink_line(struct sink *sink, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Writes what the descriptor takes now. Returns whether nothing is left to write. */
+/* Writes what the descriptor takes now. Returns whether there is nothing to wait for. */
 bool sink_flush(struct sink *sink);
 
 /* Whether the descriptor took something since the last call. */

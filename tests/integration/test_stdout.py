@@ -3,13 +3,15 @@
 import fcntl
 import os
 import re
+import select
 import socket
 import subprocess
 import time
 
 import pytest
 
-from chatd import SANITIZED, TRACE_LINE, Client, Output, free_port, wait_until
+from chatd import (PATIENCE, SANITIZED, TRACE_LINE, Client, Output, free_port, monotonic_deadline,
+                   needs_systemd, wait_until)
 
 DROPPED = r"(\d+) (trace )?lines"
 
@@ -302,3 +304,104 @@ def test_both_streams_may_be_one_pipe(start, tmp):
     wait_until(lambda: "MaxFd 3\n" in open(f"{tmp}/both", encoding="utf-8").read())
     d.stop()
     assert open(f"{tmp}/both", encoding="utf-8").read().startswith("listening on 127.0.0.1:")
+
+
+# --- the journal
+
+class Journal:
+    """journald as far as streams go, under a /run of its own."""
+
+    def __init__(self, run):
+        self.path = f"{run}/systemd/journal/stdout"
+        os.makedirs(os.path.dirname(self.path))
+        self.streams = []
+        self.start()
+
+    def start(self, backlog=100):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(self.path)
+        self.socket.listen(backlog)
+        self.socket.settimeout(PATIENCE)
+
+    def stop(self):
+        """Every stream is broken then."""
+        self.socket.close()
+        os.unlink(self.path)
+        for stream in self.streams:
+            stream.close()
+        self.streams.clear()
+
+    def connect(self):
+        """A stream as systemd makes it, for chatd."""
+        ours = socket.socket(socket.AF_UNIX)
+        ours.connect(self.path)
+        self.streams.append(self.socket.accept()[0])
+        return ours
+
+    def wait_for(self, pattern):
+        """Until a stream has a line that matches. Streams that come meanwhile are taken."""
+        deadline, seen = monotonic_deadline(PATIENCE), {}
+        while True:
+            for ready in select.select([self.socket, *self.streams], [], [],
+                                       max(0, deadline - time.monotonic()))[0]:
+                if ready is self.socket:
+                    self.streams.append(self.socket.accept()[0])
+                    continue
+                piece = ready.recv(65536)
+                if not piece:
+                    self.streams.remove(ready)
+                seen[ready] = seen.get(ready, b"") + piece
+                if re.search(pattern, seen[ready], re.M):
+                    return seen[ready]
+            assert time.monotonic() < deadline, f"no {pattern} in {list(seen.values())}"
+
+
+@pytest.mark.skipif(subprocess.run(["unshare", "-m", "true"], check=False,
+                                   capture_output=True).returncode,
+                    reason="needs a /run of its own")
+def test_the_journal_is_found_again_after_it_was_away(start, tmp):
+    needs_systemd()
+    journal = Journal(f"{tmp}/run")
+    stream = journal.connect()
+    status = os.fstat(stream.fileno())
+    port = free_port()
+    d = start(listen=[f"127.0.0.1:{port}"], ready=0, stdout=stream, stderr=stream,
+              env={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, under=[
+                  "unshare", "-m", "sh", "-c", f'mount --bind {tmp}/run /run && exec "$@"', "sh"])
+    stream.close()
+    journal.wait_for(rb"^<6>listening on ")
+    a = Client(("127.0.0.1", port))
+    journal.wait_for(rb"^<7>New incoming connection on sd 4$")
+    for _ in range(2):
+        journal.stop()
+        b = Client(("127.0.0.1", port))  # while there is none
+        a.send(b"hello\n")
+        b.expect(b"hello\n")
+        b.close()
+        journal.start()
+        # Nothing ticks: it looks for the journal when something happens.
+        wait_until(lambda: a.send(b"x\n") or select.select([journal.socket], [], [], 0.01)[0])
+        log = journal.wait_for(rb"^<6>.* connected as sd 5$")
+        assert log.startswith(b"chatd\n"), log  # what sd_journal_stream_fd says first
+        a.send(b"x\n")
+        journal.wait_for(rb"^<7>2 bytes received from sd 4$")
+    assert d.fds()[1].startswith("socket:") and d.fds()[2].startswith("socket:")
+    assert set(d.fds()) == {0, 1, 2, 3, 4}
+    # One that hangs, and has no room for another stream, is not waited for.
+    journal.stop()
+    journal.start(backlog=0)
+    waiting = []
+    with pytest.raises(BlockingIOError):
+        while True:
+            waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            waiting[-1].connect(journal.path)
+    b, since = Client(("127.0.0.1", port)), time.monotonic()
+    while time.monotonic() < since + 2.5:
+        a.send(b"hello\n")
+        b.expect(b"hello\n")
+    a.close()
+    b.close()
+    d.stop()
+    for each in waiting:
+        each.close()
+    journal.stop()

@@ -16,6 +16,7 @@ static size_t most;
 static seam_select *own_select;
 static bool stands; /* the clock */
 static int64_t own_time, time_of_pass;
+static int (*own_journal)(void);
 
 void
 seam_fail(enum seam seam, unsigned long skip, unsigned long count, int error)
@@ -43,6 +44,7 @@ seam_reset(void)
 	memset(seams, 0, sizeof(seams));
 	most = 0;
 	own_select = NULL;
+	own_journal = NULL;
 }
 
 int
@@ -71,6 +73,12 @@ seam_pass_at(int64_t time)
 {
 	seam_set_time(time);
 	time_of_pass = time;
+}
+
+void
+seam_set_journal(int (*journal)(void))
+{
+	own_journal = journal;
 }
 
 /* Counts a call. Returns whether it is to fail; then errno is set. */
@@ -172,4 +180,9 @@ WRAP(int64_t, clock_tick, void)
 	if (!stands)
 		return __real_clock_tick();
 	return time_of_pass = own_time;
+}
+
+WRAP(int, systemd_journal, void)
+{
+	return own_journal != NULL ? own_journal() : __real_systemd_journal();
 }

@@ -46,5 +46,7 @@ void seam_set_select(seam_select *select);
 void seam_set_time(int64_t time);
 /* The same, and chatd reads it: a pass at that time begins. */
 void seam_pass_at(int64_t time);
+/* Takes the place of the way to the journal until seam_reset. */
+void seam_set_journal(int (*journal)(void));
 
 #endif

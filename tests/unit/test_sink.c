@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/sink.h"
+#include "seam.h"
 
 static struct sink sink;
 
@@ -527,6 +528,191 @@ TEST(a_level_counts_for_the_room_of_a_line)
 	close(memory);
 }
 
+/* A journal whose stream breaks. next: what opening it anew gives, or -1. */
+static int stream[2], next, asked;
+static int64_t now;
+
+static int
+open_journal(void)
+{
+	int fd = next;
+
+	asked++;
+	next = -1;
+	errno = ECONNREFUSED;
+	return fd;
+}
+
+static void
+set_time(int64_t time)
+{
+	now = time;
+	seam_pass_at(now);
+}
+
+static void
+open_stream(void)
+{
+	make_pair(stream);
+	setenv("JOURNAL_STREAM", journal_stream(stream[1], 0), 1);
+	sink_open(&sink, stream[1]);
+	seam_set_journal(open_journal);
+	asked = 0;
+	next = -1;
+	set_time(1000 * CLOCK_SECOND);
+}
+
+static void
+break_stream(void)
+{
+	close(stream[0]);
+}
+
+/* The journal listens again. */
+static void
+mend_stream(void)
+{
+	int pair[2];
+
+	make_pair(pair);
+	stream[0] = pair[0];
+	next = pair[1];
+}
+
+static void
+close_stream(void)
+{
+	sink_close(&sink);
+	seam_reset();
+	close_both(stream);
+}
+
+TEST(a_stream_of_the_journal_that_breaks_is_opened_anew_and_nothing_is_lost)
+{
+	int before;
+
+	open_stream();
+	before = open_descriptors();
+	break_stream();
+	mend_stream();
+	sink_line(&sink, LOG_INFO, "one");
+	assert_true(sink_flush(&sink));
+	assert_string_equal(get_text(stream[0], NULL), "<6>one\n");
+	sink_line(&sink, LOG_INFO, "two");
+	assert_true(sink_flush(&sink));
+	assert_string_equal(get_text(stream[0], NULL), "<6>two\n");
+	/* Under its number, and no other one stays. */
+	assert_int_equal(sink.fd, stream[1]);
+	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(asked, 1);
+	assert_int_equal(sink_dropped(&sink), 0);
+	close_stream();
+}
+
+TEST(a_journal_that_is_away_is_asked_at_most_once_a_second_and_only_for_a_line)
+{
+	open_stream();
+	break_stream();
+	sink_line(&sink, LOG_INFO, "one");
+	/* There is nothing to wait for. */
+	assert_true(sink_flush(&sink));
+	assert_int_equal(asked, 1);
+	for (int i = 0; i < 10; i++) {
+		sink_line(&sink, LOG_INFO, "line %d", i);
+		assert_true(sink_flush(&sink));
+	}
+	set_time(now + SINK_AGAIN - 1);
+	assert_true(sink_flush(&sink));
+	assert_int_equal(asked, 1);
+	now++;
+	assert_true(sink_flush(&sink));
+	assert_int_equal(asked, 2);
+	mend_stream();
+	set_time(now + SINK_AGAIN);
+	assert_true(sink_flush(&sink));
+	assert_int_equal(asked, 3);
+	assert_memory_equal(get_text(stream[0], NULL), "<6>one\n<6>line 0\n", 17);
+	/* With nothing to write, nothing is asked. */
+	break_stream();
+	set_time(now + 10 * SINK_AGAIN);
+	assert_true(sink_flush(&sink));
+	assert_int_equal(asked, 3);
+	sink_close(&sink);
+	assert_int_equal(asked, 3);
+	seam_reset();
+	close(stream[1]);
+}
+
+TEST(what_waits_for_the_journal_is_bounded_and_what_was_dropped_is_told)
+{
+	open_stream();
+	break_stream();
+	for (int i = 0; i < SINK_ROOM; i++)
+		sink_line(&sink, LOG_INFO, "x");
+	assert_true(sink_flush(&sink));
+	assert_int_equal(sink_dropped(&sink), 0);
+	mend_stream();
+	set_time(now + SINK_AGAIN);
+	while (!sink_flush(&sink))
+		get_text(stream[0], NULL);
+	/* Five bytes each. */
+	assert_int_equal(sink_dropped(&sink), SINK_ROOM - SINK_ROOM / 5);
+	close_stream();
+}
+
+TEST(a_line_of_which_the_old_stream_has_a_part_is_not_continued_in_the_new_one)
+{
+	int small = 4096;
+
+	open_stream();
+	setsockopt(stream[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	for (int i = 0; i < 3; i++) {
+		char text[20000];
+
+		memset(text, 'a' + i, sizeof(text) - 1);
+		text[sizeof(text) - 1] = '\0';
+		sink_line(&sink, LOG_INFO, "%s", text);
+	}
+	assert_false(sink_flush(&sink));
+	assert_true(sink.torn);
+	break_stream();
+	mend_stream();
+	while (!sink_flush(&sink))
+		assert_true(get_text(stream[0], NULL)[0] != '\0');
+	assert_int_equal(sink_dropped(&sink), 1);
+	close_stream();
+}
+
+TEST(closing_tries_the_journal_once_more)
+{
+	open_stream();
+	break_stream();
+	sink_line(&sink, LOG_INFO, "last");
+	assert_true(sink_flush(&sink));
+	mend_stream();
+	sink_close(&sink);
+	assert_string_equal(get_text(stream[0], NULL), "<6>last\n");
+	seam_reset();
+	close_both(stream);
+}
+
+static int
+no_journal(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+TEST(without_a_way_to_the_journal_its_stream_ends_like_any_other)
+{
+	open_stream();
+	seam_set_journal(no_journal);
+	break_stream();
+	expect_end(EPIPE);
+	seam_reset();
+	close(stream[1]);
+}
+
 static int
 setup(void **state)
 {
@@ -561,6 +747,12 @@ main(void)
 	    SINK_TEST(lines_bear_their_level_where_the_stream_is_the_journals),
 	    SINK_TEST(lines_bear_no_level_where_it_is_not),
 	    SINK_TEST(a_level_counts_for_the_room_of_a_line),
+	    SINK_TEST(a_stream_of_the_journal_that_breaks_is_opened_anew_and_nothing_is_lost),
+	    SINK_TEST(a_journal_that_is_away_is_asked_at_most_once_a_second_and_only_for_a_line),
+	    SINK_TEST(what_waits_for_the_journal_is_bounded_and_what_was_dropped_is_told),
+	    SINK_TEST(a_line_of_which_the_old_stream_has_a_part_is_not_continued_in_the_new_one),
+	    SINK_TEST(closing_tries_the_journal_once_more),
+	    SINK_TEST(without_a_way_to_the_journal_its_stream_ends_like_any_other),
 	};
 
 	/* As the server does. */
