@@ -96,18 +96,63 @@ notify_stopping(struct notify *notify)
 	tell(notify, "STOPPING=1");
 }
 
+/* Returns -1 when the manager has no room for it now. */
+static int
+tell_refused(struct notify *notify)
+{
+	char text[sizeof("STATUS=reload refused: ") + NOTIFY_REFUSED];
+	int told;
+
+	snprintf(text, sizeof(text), "STATUS=reload refused: %s", notify->refused);
+	told = tell(notify, text);
+	notify->owes_status = told < 0;
+	return told;
+}
+
+/* A line end would begin another message, and the manager shows no text that is not UTF-8. */
+void
+notify_refused(struct notify *notify, const char *why)
+{
+	strlcpy(notify->refused, why, sizeof(notify->refused));
+	for (char *c = notify->refused; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	tell_refused(notify);
+}
+
+void
+notify_accepted(struct notify *notify)
+{
+	if (notify->refused[0] != '\0')
+		notify->clients = UINT32_MAX; /* the next status is another one in any case */
+	notify->refused[0] = '\0';
+	notify->owes_status = false;
+}
+
 static void
 tell_status(struct notify *notify, uint32_t clients, uint64_t lines)
 {
 	char text[80];
 
+	notify->status = clock_now() + CLOCK_SECOND;
+	if (notify->refused[0] != '\0') {
+		tell_refused(notify);
+		return;
+	}
 	snprintf(text, sizeof(text), "STATUS=%" PRIu32 " client%s, %" PRIu64 " line%s", clients,
 	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s");
 	if (tell(notify, text) == 0) {
 		notify->clients = clients;
 		notify->lines = lines;
 	}
-	notify->status = clock_now() + CLOCK_SECOND;
+}
+
+static bool
+owes_status(const struct notify *notify, uint32_t clients, uint64_t lines)
+{
+	if (notify->refused[0] != '\0')
+		return notify->owes_status;
+	return clients != notify->clients || lines != notify->lines;
 }
 
 int64_t
@@ -125,9 +170,9 @@ notify_pass(struct notify *notify, uint32_t clients, uint64_t lines)
 		next = notify->alive;
 	if (notify->owes_ready)
 		notify_ready(notify);
-	if ((clients != notify->clients || lines != notify->lines) && now >= notify->status)
+	if (owes_status(notify, clients, lines) && now >= notify->status)
 		tell_status(notify, clients, lines);
-	if (clients != notify->clients || lines != notify->lines || notify->owes_ready)
+	if (owes_status(notify, clients, lines) || notify->owes_ready)
 		next = MIN(next, MAX(notify->status, now + CLOCK_SECOND / 10));
 	return next;
 }

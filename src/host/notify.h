@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define NOTIFY_REFUSED 200 /* room of a reason, which is cut to it */
+
 struct notify {
 	int fd;           /* -1: nobody is to be told */
 	const char *path; /* $NOTIFY_SOCKET */
@@ -21,6 +23,8 @@ struct notify {
 	bool owes_ready;  /* READY=1 found no room */
 	uint32_t clients; /* as in the last STATUS=; UINT32_MAX before the first */
 	uint64_t lines;
+	bool owes_status;             /* refused has changed since the last STATUS= */
+	char refused[NOTIFY_REFUSED]; /* why the last reload was refused, or "" */
 };
 
 /* highest: the largest descriptor number that may be used. Returns 0, or -1 with errno. */
@@ -30,6 +34,14 @@ void notify_close(struct notify *notify);
 void notify_ready(struct notify *notify);
 void notify_reloading(struct notify *notify, int64_t now);
 void notify_stopping(struct notify *notify);
+
+/*
+ * A reload was refused: why, a fault as "FILE:LINE: ..." or the call that failed. Until one is
+ * accepted, STATUS= says that instead of clients and lines: to be called before notify_ready, so
+ * that whoever waits for the reload finds it there.
+ */
+void notify_refused(struct notify *notify, const char *why);
+void notify_accepted(struct notify *notify);
 
 /*
  * After each pass: sends WATCHDOG=1 at half of the watchdog's time, and STATUS= when it has

@@ -26,6 +26,13 @@ def test_ready_is_told_to_an_abstract_socket_too(start):
     notify.close()
 
 
+def test_the_managers_descriptor_lies_above_those_of_all_clients(start, notify):
+    d = start(env=notify.env, more="limits = { clients = 50; };")
+    assert d.client().sd == 4
+    others = set(d.fds()) - {0, 1, 2, 3, 4}
+    assert len(others) == 1 and min(others) > 3 + 50
+
+
 def test_a_failed_start_is_not_ready(start, notify):
     d = start(env=notify.env, listen=["/nonexistent/socket"], ready=0)
     assert d.wait() == 1

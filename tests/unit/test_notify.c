@@ -65,7 +65,7 @@ teardown(void **state)
 static const char *
 told(void)
 {
-	static char text[256];
+	static char text[512];
 	ssize_t n = recv(manager, text, sizeof(text) - 1, 0);
 
 	text[n > 0 ? n : 0] = '\0';
@@ -177,7 +177,7 @@ TEST(a_manager_with_an_abstract_name_is_told)
 TEST(the_descriptor_lies_above_those_of_clients)
 {
 	notify_open(&notify, 500);
-	assert_true(notify.fd >= 500);
+	assert_int_equal(notify.fd, 500);
 	assert_int_equal(fcntl(notify.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	notify_ready(&notify);
 	assert_string_equal(told(), "READY=1");
@@ -222,6 +222,46 @@ TEST(the_status_is_sent_at_most_once_a_second)
 	assert_string_equal(told(), "");
 	assert_int_equal(pass_at(NOW + CLOCK_SECOND, 1, 1000), CLOCK_NEVER);
 	assert_string_equal(told(), "STATUS=1 client, 1000 lines");
+}
+
+TEST(a_refused_reload_is_the_status_until_one_is_accepted)
+{
+	open_and_start();
+	notify_pass(&notify, NOW, 1, 1);
+	assert_string_equal(told(), "STATUS=1 client, 1 line");
+	/* At once, so that whoever waits for the reload finds it. */
+	notify_refused(&notify, "/etc/chatd.conf:3: port: 0 is too small");
+	assert_string_equal(
+	    told(), "STATUS=reload refused: /etc/chatd.conf:3: port: 0 is too small");
+	assert_int_equal(notify_pass(&notify, NOW + 2 * CLOCK_SECOND, 2, 2), CLOCK_NEVER);
+	assert_string_equal(told(), "");
+	notify_refused(&notify, "bind 0.0.0.0:9034: Address already in use");
+	assert_string_equal(
+	    told(), "STATUS=reload refused: bind 0.0.0.0:9034: Address already in use");
+	notify_accepted(&notify);
+	/* Also when nothing has happened since. */
+	notify_pass(&notify, NOW + 3 * CLOCK_SECOND, 1, 1);
+	assert_string_equal(told(), "STATUS=1 client, 1 line");
+	notify_accepted(&notify);
+	assert_int_equal(notify_pass(&notify, NOW + 5 * CLOCK_SECOND, 1, 1), CLOCK_NEVER);
+	assert_string_equal(told(), "");
+}
+
+TEST(a_reason_is_cut_to_its_room_and_is_one_line_of_plain_text)
+{
+	char why[NOTIFY_REFUSED + 1], want[sizeof(why) + 64];
+
+	open_and_start();
+	notify_refused(&notify, "a\nREADY=1\tb\xfc\xff\x7f");
+	assert_string_equal(told(), "STATUS=reload refused: a?READY=1?b???");
+	for (size_t len = NOTIFY_REFUSED - 1; len <= NOTIFY_REFUSED; len++) {
+		memset(why, 'x', sizeof(why));
+		why[len] = '\0';
+		notify_refused(&notify, why);
+		snprintf(
+		    want, sizeof(want), "STATUS=reload refused: %.*s", NOTIFY_REFUSED - 1, why);
+		assert_string_equal(told(), want);
+	}
 }
 
 TEST(the_watchdog_is_fed_at_half_of_its_time)
@@ -283,6 +323,31 @@ TEST(a_manager_that_does_not_read_is_not_waited_for_and_hears_ready_later)
 	assert_string_equal(told(), "");
 }
 
+TEST(a_refused_reload_that_finds_no_room_is_told_later)
+{
+	int64_t due;
+
+	open_and_start();
+	fill();
+	notify_refused(&notify, "why");
+	due = notify_pass(&notify, NOW, 1, 1);
+	assert_in_range(due, NOW + CLOCK_SECOND / 100, NOW + CLOCK_SECOND);
+	while (told()[0] != '\0')
+		;
+	assert_int_equal(notify_pass(&notify, NOW + CLOCK_SECOND, 1, 1), CLOCK_NEVER);
+	assert_string_equal(told(), "STATUS=reload refused: why");
+	assert_string_equal(told(), "");
+	/* One that was accepted meanwhile is not told. */
+	fill();
+	notify_refused(&notify, "why");
+	notify_accepted(&notify);
+	while (told()[0] != '\0')
+		;
+	notify_pass(&notify, NOW + 3 * CLOCK_SECOND, 1, 1);
+	assert_string_equal(told(), "STATUS=1 client, 1 line");
+	assert_string_equal(told(), "");
+}
+
 TEST(a_manager_that_has_gone_is_not_told_again_and_again)
 {
 	open_and_start();
@@ -325,6 +390,9 @@ main(void)
 	    NOTIFY_TEST(the_status_says_clients_and_lines),
 	    NOTIFY_TEST(the_status_is_sent_when_it_has_changed_and_no_timer_ticks_otherwise),
 	    NOTIFY_TEST(the_status_is_sent_at_most_once_a_second),
+	    NOTIFY_TEST(a_refused_reload_is_the_status_until_one_is_accepted),
+	    NOTIFY_TEST(a_reason_is_cut_to_its_room_and_is_one_line_of_plain_text),
+	    NOTIFY_TEST(a_refused_reload_that_finds_no_room_is_told_later),
 	    NOTIFY_TEST(the_watchdog_is_fed_at_half_of_its_time),
 	    NOTIFY_TEST(a_watchdog_of_somebody_else_is_not_fed),
 	    NOTIFY_TEST(a_manager_that_does_not_read_is_not_waited_for_and_hears_ready_later),
