@@ -1,6 +1,9 @@
 #include "server.h"
 
+#include <bsd/string.h>
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
@@ -61,13 +64,15 @@ server_init(struct server *server, struct config *config)
  * free ones.
  */
 static int
-reserve(struct server *server, const struct config *config)
+reserve(struct server *server, const struct config *config, setting_tell *tell)
 {
 	int highest = MAX(chat_highest(&server->chat), 0) + (int)config->n_endpoints + SPARE_FDS;
+	char text[80];
 
 	if (chat_reserve(&server->chat, highest) == 0)
 		return 0;
-	log_error("memory for descriptors: %s", strerror(errno));
+	snprintf(text, sizeof(text), "memory for descriptors: %s", strerror(errno));
+	tell(text);
 	return -1;
 }
 
@@ -82,7 +87,7 @@ server_listen(struct server *server, int inherited)
 		return -1;
 	}
 	if (acceptor_open(&server->chat.acceptor, config, inherited) < 0 ||
-	    reserve(server, config) < 0)
+	    reserve(server, config, log_fault) < 0)
 		return -1;
 	if (streams_open(&server->streams, &server->loop) < 0) {
 		log_error("memory for descriptors: %s", strerror(errno));
@@ -118,14 +123,25 @@ wait_ready(struct server *server, int64_t until)
 	return loop_wait(&server->loop, until);
 }
 
+static char first_fault[NOTIFY_REFUSED]; /* of a reload, for the service manager */
+
+static void
+tell_fault(const char *text)
+{
+	log_fault(text);
+	if (first_fault[0] == '\0')
+		strlcpy(first_fault, text, sizeof(first_fault));
+}
+
 /* Opens the new config's listeners, for which the limit of descriptors may have to rise first. */
 static int
 open_listeners(struct server *server, const struct config *config)
 {
 	raise_nofile(config);
-	if (reserve(server, config) < 0)
-		return -1;
-	return acceptor_change(&server->chat.acceptor, server->config, config);
+	if (reserve(server, config, tell_fault) == 0 &&
+	    acceptor_change(&server->chat.acceptor, server->config, config, tell_fault) == 0)
+		return 0;
+	return -1;
 }
 
 /* Puts the new config in the place of the old one. */
@@ -141,26 +157,36 @@ apply(struct server *server, struct config *config)
 	config_free(before);
 }
 
-/* Everything is checked before anything is changed. */
+/* Everything is checked before anything is changed. Returns whether the new settings are in force.
+ */
+static bool
+load_anew(struct server *server)
+{
+	const char *file = server->config->file;
+	struct config *config = config_load(file, server->config->fixed_port, tell_fault);
+
+	if (config == NULL || open_listeners(server, config) < 0) {
+		log_error("%s: not reloaded, the old settings stay", file);
+		config_free(config);
+		return false;
+	}
+	apply(server, config);
+	log_info("reloaded %s", config->file);
+	return true;
+}
+
 static void
 reload(struct server *server)
 {
-	const char *file = server->config->file;
-	struct config *config;
-
 	/* The manager wants a time that is not before its signal. */
 	notify_reloading(&server->notify, clock_tick());
-	if (file == NULL) {
+	first_fault[0] = '\0';
+	if (server->config->file == NULL)
 		log_warn("nothing to reload: chatd was started without a file");
-	} else if ((config = config_load(file, server->config->fixed_port, log_fault)) == NULL) {
-		log_error("%s: not reloaded, the old settings stay", file);
-	} else if (open_listeners(server, config) < 0) {
-		log_error("%s: not reloaded, the old settings stay", file);
-		config_free(config);
-	} else {
-		apply(server, config);
-		log_info("reloaded %s", config->file);
-	}
+	else if (load_anew(server))
+		notify_accepted(&server->notify);
+	else
+		notify_refused(&server->notify, first_fault);
 	notify_ready(&server->notify);
 	loop_forget(&server->loop);
 }

@@ -22,8 +22,9 @@
 #define LISTENER_PROBE  60 /* seconds between two probes */
 #define LISTENER_PROBES 5
 
-#define LISTENER_UNSENT 65536 /* bytes that wait in the kernel for a client's window, at the most \
-			       */
+#define LISTENER_UNSENT                                                           \
+	65536 /* bytes that wait in the kernel for a client's window, at the most \
+	       */
 
 struct listener {
 	int fd;                   /* -1: not open, since the machine lacks or has lost it */
