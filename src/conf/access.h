@@ -25,7 +25,7 @@ void access_free(struct access *access);
  * Adds a rule: an address ("192.0.2.1", "::1") or a network ("10.0.0.0/8", "fc00::/7").
  * Returns 0, or -1 with errno EINVAL for a text that is neither, or ENOMEM.
  */
-int access_add(struct access *access, enum access_list list, const char *network);
+int access_add(struct access *access, enum access_list list, const char *text);
 
 bool access_allows(const struct access *access, const struct addr *addr);
 

@@ -1,6 +1,5 @@
 #include "conf/setting.h"
 
-#include <bsd/libutil.h>
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -173,47 +172,78 @@ setting_bool(struct source *source, const config_setting_t *setting, const struc
 	*(bool *)((char *)source->into + rule->field) = config_setting_get_bool(setting) != 0;
 }
 
-/* A string such as "64K". expand_number would also take "0x40", "64Kx", "64KK", and "010" as 8. */
+/* What a string may say of a unit: digits, and a letter that multiplies them. */
+static const struct scale {
+	const char *unit, *kind, *examples;
+	const char *letters; /* three, and maybe the same in lower case */
+	long long factors[3];
+} scales[] = {
+    {"bytes", "size", "\"64K\"", "KMGkmg", {1 << 10, 1 << 20, 1 << 30}},
+    {0},
+};
+
+static const struct scale *
+scale_of(const char *unit)
+{
+	for (const struct scale *scale = scales; scale->unit != NULL; scale++)
+		if (strcmp(scale->unit, unit) == 0)
+			return scale;
+	return NULL;
+}
+
+/* Whether text is a number of the scale; a value too large for any rule is LLONG_MAX. */
 static bool
-setting_size(const config_setting_t *setting, long long *value)
+read_scaled(const struct scale *scale, const char *text, long long *value)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *letter;
+	long long factor;
+
+	if (digits == 0 || (digits > 1 && text[0] == '0'))
+		return false;
+	*value = strtoll(text, NULL, 10);
+	if (text[digits] == '\0')
+		return true;
+	if (text[digits + 1] != '\0' || (letter = strchr(scale->letters, text[digits])) == NULL)
+		return false;
+	factor = scale->factors[(letter - scale->letters) % 3];
+	*value = *value > LLONG_MAX / factor ? LLONG_MAX : *value * factor;
+	return true;
+}
+
+static void
+no_number(struct source *source, const config_setting_t *setting, const struct rule *rule,
+    const struct scale *scale)
 {
 	const char *text = config_setting_get_string(setting);
-	size_t digits = text != NULL ? strspn(text, "0123456789") : 0;
-	uint64_t size;
+	const char * or = scale != NULL ? " or a string such as " : "";
+	const char *examples = scale != NULL ? scale->examples : "";
 
-	if (digits == 0 || (digits > 1 && text[0] == '0') || strlen(text) > digits + 1 ||
-	    (text[digits] != '\0' && strchr("KkMmGg", text[digits]) == NULL) ||
-	    expand_number(text, &size) < 0)
-		return false;
-	*value = size > INT64_MAX ? INT64_MAX : (long long)size;
-	return true;
+	if (scale != NULL && text != NULL)
+		setting_fault(source, setting,
+		    "\"%s\" is no %s, allowed is a number from %lld to %lld%s%s", text, scale->kind,
+		    rule->min, rule->max, or, examples);
+	else
+		setting_fault(source, setting,
+		    "is %s, allowed is a whole number from %lld to %lld%s%s", type_name(setting),
+		    rule->min, rule->max, or, examples);
 }
 
 void
 setting_number(struct source *source, const config_setting_t *setting, const struct rule *rule)
 {
-	bool bytes = strcmp(rule->unit, "bytes") == 0;
-	const char *sized = bytes ? " or a string such as \"64K\"" : "";
+	const struct scale *scale = scale_of(rule->unit);
 	const char *text = config_setting_get_string(setting);
 	long long value;
 
-	if (!setting_whole(source, setting, &value) && !(bytes && setting_size(setting, &value))) {
-		if (bytes && text != NULL)
-			setting_fault(source, setting,
-			    "\"%s\" is no size, allowed is a number from %lld to %lld%s", text,
-			    rule->min, rule->max, sized);
-		else
-			setting_fault(source, setting,
-			    "is %s, allowed is a whole number from %lld to %lld%s",
-			    type_name(setting), rule->min, rule->max, sized);
-		return;
-	}
-	if (value < rule->min || value > rule->max) {
+	if (!setting_whole(source, setting, &value) &&
+	    (scale == NULL || text == NULL || !read_scaled(scale, text, &value)))
+		no_number(source, setting, rule, scale);
+	else if (value < rule->min || value > rule->max)
 		setting_fault(source, setting, "%lld is out of range, allowed is %lld to %lld%s%s",
 		    value, rule->min, rule->max, rule->unit[0] != '\0' ? " " : "", rule->unit);
-		return;
-	}
-	*(uint32_t *)((char *)source->into + rule->field) = (uint32_t)value;
+	else
+		*(uint32_t *)((char *)source->into + rule->field) = (uint32_t)value;
 }
 
 static void
