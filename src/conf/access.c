@@ -4,6 +4,7 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/param.h>
 
 struct network {
 	struct addr addr;
@@ -11,7 +12,8 @@ struct network {
 };
 
 struct access {
-	struct network *networks[2]; /* by enum access_list */
+	/* By enum access_list; sorted, and none within another one, by access_sort. */
+	struct network *networks[2];
 	size_t counts[2];
 };
 
@@ -59,6 +61,13 @@ parse_network(struct network *network, const char *text)
 	return error == NULL ? 0 : -1;
 }
 
+static void
+clear_host_bits(struct network *network)
+{
+	for (int bit = network->bits; bit < addr_size(&network->addr) * 8; bit++)
+		network->addr.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+}
+
 int
 access_add(struct access *access, enum access_list list, const char *text)
 {
@@ -69,12 +78,24 @@ access_add(struct access *access, enum access_list list, const char *text)
 		errno = EINVAL;
 		return -1;
 	}
-	if ((networks = reallocarray(access->networks[list], count + 1, sizeof(network))) == NULL)
-		return -1;
-	networks[count] = network;
-	access->networks[list] = networks;
-	access->counts[list] = count + 1;
+	/* Grown to twice its size where it is full, which is where the count is a power of two. */
+	if ((count & (count - 1)) == 0) {
+		networks =
+		    reallocarray(access->networks[list], MAX(count * 2, 1), sizeof(*networks));
+		if (networks == NULL)
+			return -1;
+		access->networks[list] = networks;
+	}
+	clear_host_bits(&network);
+	access->networks[list][access->counts[list]++] = network;
 	return 0;
+}
+
+/* Addresses that are compared by their bits: of one family and one interface. */
+static bool
+same_space(const struct addr *a, const struct addr *b)
+{
+	return a->family == b->family && a->scope == b->scope;
 }
 
 static bool
@@ -83,20 +104,75 @@ network_holds(const struct network *network, const struct addr *addr)
 	const uint8_t *a = network->addr.ip, *b = addr->ip;
 	int bytes = network->bits / 8, rest = network->bits % 8;
 
-	if (network->addr.family != addr->family ||
-	    (network->addr.scope != 0 && network->addr.scope != addr->scope))
-		return false;
 	return memcmp(a, b, (size_t)bytes) == 0 &&
 	       (rest == 0 || (a[bytes] ^ b[bytes]) >> (8 - rest) == 0);
 }
 
+/* The order of families, then interfaces, then addresses. */
+static int
+compare_addr(const struct addr *a, const struct addr *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	if (a->scope != b->scope)
+		return a->scope < b->scope ? -1 : 1;
+	return memcmp(a->ip, b->ip, sizeof(a->ip));
+}
+
+/* Of networks that begin alike the widest comes first. */
+static int
+compare_network(const void *a, const void *b)
+{
+	const struct network *x = a, *y = b;
+	int order = compare_addr(&x->addr, &y->addr);
+
+	return order != 0 ? order : x->bits - y->bits;
+}
+
+void
+access_sort(struct access *access)
+{
+	for (int list = ACCESS_ALLOW; list <= ACCESS_DENY; list++) {
+		struct network *networks = access->networks[list];
+		size_t kept = 0;
+
+		if (access->counts[list] > 0)
+			qsort(networks, access->counts[list], sizeof(*networks), compare_network);
+		for (size_t i = 0; i < access->counts[list]; i++)
+			if (kept == 0 || !same_space(&networks[kept - 1].addr, &networks[i].addr) ||
+			    !network_holds(&networks[kept - 1], &networks[i].addr))
+				networks[kept++] = networks[i];
+		access->counts[list] = kept;
+	}
+}
+
+/* Networks apart from each other: only the last one that begins at or before addr can hold it. */
+static bool
+search(const struct access *access, enum access_list list, const struct addr *addr)
+{
+	const struct network *networks = access->networks[list];
+	size_t first = 0, end = access->counts[list];
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+
+		if (compare_addr(&networks[middle].addr, addr) <= 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first > 0 && same_space(&networks[first - 1].addr, addr) &&
+	       network_holds(&networks[first - 1], addr);
+}
+
+/* Networks of the client's own interface, and those of every one, whose scope is 0. */
 static bool
 any_holds(const struct access *access, enum access_list list, const struct addr *addr)
 {
-	for (size_t i = 0; i < access->counts[list]; i++)
-		if (network_holds(&access->networks[list][i], addr))
-			return true;
-	return false;
+	struct addr anywhere = *addr;
+
+	anywhere.scope = 0;
+	return search(access, list, &anywhere) || search(access, list, addr);
 }
 
 bool

@@ -27,6 +27,10 @@ void access_free(struct access *access);
  */
 int access_add(struct access *access, enum access_list list, const char *text);
 
+/* To be called when all are added, before anybody asks. Memory is not needed. */
+void access_sort(struct access *access);
+
+/* A search or two, however many networks there are. */
 bool access_allows(const struct access *access, const struct addr *addr);
 
 #endif

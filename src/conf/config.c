@@ -342,6 +342,7 @@ config_parse(const char *text, const char *file, uint16_t port, setting_tell *te
 		config_free(config);
 		return NULL;
 	}
+	access_sort(config->access);
 	share_ports(config);
 	return config;
 }

@@ -223,6 +223,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(good || errno == EINVAL);
 		count += good;
 	}
+	access_sort(access);
 	do {
 		struct addr addr;
 		struct bits bits;

@@ -34,6 +34,7 @@ rules(enum access_list list, const char *const *networks)
 	assert_non_null(access);
 	for (; *networks != NULL; networks++)
 		assert_int_equal(access_add(access, list, *networks), 0);
+	access_sort(access);
 	return access;
 }
 
@@ -77,6 +78,7 @@ TEST(deny_wins_over_allow_whichever_is_narrower)
 	struct access *access = ALLOW("10.0.0.0/8", "10.1.2.3");
 
 	assert_int_equal(access_add(access, ACCESS_DENY, "10.1.0.0/16"), 0);
+	access_sort(access);
 	assert_true(allows(access, "10.0.0.1"));
 	assert_false(allows(access, "10.1.2.4"));
 	assert_false(allows(access, "10.1.2.3"));
@@ -202,6 +204,7 @@ TEST(clients_on_unix_sockets_are_not_asked)
 
 	assert_int_equal(access_add(access, ACCESS_DENY, "0.0.0.0/0"), 0);
 	assert_int_equal(access_add(access, ACCESS_DENY, "::/0"), 0);
+	access_sort(access);
 	assert_true(access_allows(access, &addr));
 	access_free(access);
 }
@@ -244,7 +247,63 @@ TEST(whatever_is_no_network_is_refused)
 			assert_string_equal(texts[i], "refused");
 	}
 	/* And has left no rule behind. */
+	access_sort(access);
 	assert_true(allows(access, "203.0.113.1"));
+	access_free(access);
+}
+
+TEST(networks_within_others_and_beside_them_are_found)
+{
+	struct access *access = ALLOW("10.1.2.3", "10.0.0.0/8", "10.200.0.0/16", "10.0.0.0/24",
+	    "9.255.255.255", "11.0.0.0/31", "10.0.0.0/8", "10.255.255.255");
+
+	assert_true(allows(access, "10.1.2.3"));
+	assert_true(allows(access, "10.1.2.4"));
+	assert_true(allows(access, "10.255.255.255"));
+	assert_true(allows(access, "10.200.0.1"));
+	assert_true(allows(access, "9.255.255.255"));
+	assert_false(allows(access, "9.255.255.254"));
+	assert_true(allows(access, "11.0.0.1"));
+	assert_false(allows(access, "11.0.0.2"));
+	access_free(access);
+}
+
+/* A network of one interface neither hides nor widens one of every interface. */
+TEST(networks_with_and_without_an_interface_stand_beside_each_other)
+{
+	struct access *access = DENY("fe80::%lo/64", "fe80::1", "fe80::2:0/112", "fe80::1:5%lo");
+	struct addr lo = host("fe80::9%lo"), other = host("fe80::9"), one = host("fe80::1");
+
+	other.scope = one.scope = lo.scope + 1;
+	assert_false(access_allows(access, &lo));
+	assert_true(access_allows(access, &other));
+	assert_false(access_allows(access, &one));
+	one.scope = lo.scope;
+	assert_false(access_allows(access, &one));
+	assert_false(allows(access, "fe80::2:9"));
+	assert_true(allows(access, "fe80::3:9"));
+	access_free(access);
+}
+
+TEST(forty_thousand_networks_are_searched_not_walked)
+{
+	struct access *access = access_new();
+	struct addr addr;
+	char text[32];
+
+	for (unsigned i = 0; i < 40000; i++) {
+		snprintf(text, sizeof(text), "10.%u.%u.%u/31", (i * 7) % 160, i / 160, i % 64 * 4);
+		assert_int_equal(access_add(access, ACCESS_DENY, text), 0);
+	}
+	access_sort(access);
+	addr = host("192.0.2.1");
+	/* Walked through, these would take a minute. */
+	for (unsigned i = 0; i < 1000000; i++) {
+		addr.ip[2] = (uint8_t)i;
+		assert_true(access_allows(access, &addr));
+	}
+	assert_false(allows(access, "10.7.0.5"));
+	assert_true(allows(access, "10.7.0.6"));
 	access_free(access);
 }
 
@@ -255,6 +314,7 @@ TEST(refused_memory_keeps_the_rules_that_are_there)
 	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
 	assert_int_equal(access_add(access, ACCESS_ALLOW, "192.0.2.0/24"), -1);
 	assert_int_equal(errno, ENOMEM);
+	access_sort(access);
 	assert_true(allows(access, "10.0.0.1"));
 	assert_false(allows(access, "192.0.2.1"));
 	access_free(access);
@@ -294,7 +354,7 @@ TEST(random_rules_agree_with_a_comparison_bit_by_bit)
 			struct addr network;
 			int bits;
 			enum access_list list;
-		} model[6];
+		} model[12];
 		size_t count = random_below(LENGTH(model) + 1), n_allow = 0;
 
 		for (size_t i = 0; i < count; i++) {
@@ -313,6 +373,7 @@ TEST(random_rules_agree_with_a_comparison_bit_by_bit)
 			    rule, sizeof(rule), "%s/%d", text + (text[0] == '['), model[i].bits);
 			assert_int_equal(access_add(access, model[i].list, rule), 0);
 		}
+		access_sort(access);
 		for (int probe = 0; probe < 20; probe++) {
 			struct addr addr = random_addr();
 			bool want = n_allow == 0;
@@ -346,6 +407,9 @@ main(void)
 	    cmocka_unit_test(a_rule_without_an_interface_means_every_one),
 	    cmocka_unit_test(clients_on_unix_sockets_are_not_asked),
 	    cmocka_unit_test(whatever_is_no_network_is_refused),
+	    cmocka_unit_test(networks_within_others_and_beside_them_are_found),
+	    cmocka_unit_test(networks_with_and_without_an_interface_stand_beside_each_other),
+	    cmocka_unit_test(forty_thousand_networks_are_searched_not_walked),
 	    cmocka_unit_test_teardown(refused_memory_keeps_the_rules_that_are_there, seam_teardown),
 	    cmocka_unit_test(random_rules_agree_with_a_comparison_bit_by_bit),
 	};
