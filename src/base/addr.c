@@ -15,11 +15,24 @@ addr_size(const struct addr *addr)
 	return addr->family == AF_INET ? 4 : 16;
 }
 
+/* Whether the first bytes of both agree. */
+static bool
+same_start(const struct addr *a, const struct addr *b, int bytes)
+{
+	return a->family == b->family && a->family != AF_UNIX && a->scope == b->scope &&
+	       memcmp(a->ip, b->ip, (size_t)bytes) == 0;
+}
+
 bool
 addr_same_host(const struct addr *a, const struct addr *b)
 {
-	return a->family == b->family && a->family != AF_UNIX && a->scope == b->scope &&
-	       memcmp(a->ip, b->ip, (size_t)addr_size(a)) == 0;
+	return same_start(a, b, addr_size(a));
+}
+
+bool
+addr_same_network(const struct addr *a, const struct addr *b)
+{
+	return same_start(a, b, a->family == AF_INET ? 4 : 8);
 }
 
 const char *

@@ -43,6 +43,11 @@ const char *addr_format(const struct addr *addr, char text[ADDR_TEXT]);
 int addr_size(const struct addr *addr);
 /* Whether both are one host, whatever the port. Never true for unix sockets. */
 bool addr_same_host(const struct addr *a, const struct addr *b);
+/*
+ * Whether both count as one client machine: the same IPv4 address, or IPv6 addresses of one /64, of
+ * which a machine may use as many as it likes. Never true for unix sockets.
+ */
+bool addr_same_network(const struct addr *a, const struct addr *b);
 
 /* Reads a numeric IPv4 or IPv6 address. Returns 0 or -1. */
 int addr_parse(struct addr *addr, const char *text);

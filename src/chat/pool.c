@@ -66,7 +66,7 @@ pool_count_host(const struct pool *pool, const struct addr *addr)
 	uint32_t count = 0;
 
 	FDSET_FOREACH(sd, &pool->members)
-		count += addr_same_host(&pool->conns[sd]->addr, addr);
+		count += addr_same_network(&pool->conns[sd]->addr, addr);
 	return count;
 }
 

@@ -1,6 +1,9 @@
 """The limits of the file, each at its value and one past it, told to the client and in the log."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -87,6 +90,33 @@ def test_ipv4_and_mapped_ipv4_are_one_address(start):
     assert d.client(to=plain, wait=False).read_to_end() \
         == b"chatd: too many clients from your address, at most 1\n"
     d.client(to=("::1", dual[1]))
+
+
+# Run where ::1 is not the only address of IPv6.
+ONE_OF_A_64 = '''
+import sys
+from chatd import Daemon, talk
+
+d = Daemon(sys.argv[1], listen=["[2001:db8:7::1]:0"], more="limits = { clients_per_address = 2; };")
+d.start()
+inside = d.clients(1, source="2001:db8:7::1") + d.clients(1, source="2001:db8:7::ffff:0:0:2")
+refused = d.client(source="2001:db8:7::3", wait=False)
+assert refused.read_to_end() == b"chatd: too many clients from your address, at most 2\\n"
+inside += d.clients(2, source="2001:db8:7:1::1")
+talk(*inside)
+d.stop()
+'''
+
+
+def test_addresses_of_one_ipv6_network_of_64_bits_count_as_one(tmp):
+    setup = "ip link set lo up; for a in 7::1 7::ffff:0:0:2 7::3 7:1::1; do " \
+            "ip address add 2001:db8:$a/128 dev lo nodad || exit 77; done; exec \"$@\""
+    done = subprocess.run(["unshare", "-rn", "sh", "-c", setup, "sh", sys.executable, "-c",
+                           ONE_OF_A_64, tmp], cwd=os.path.dirname(os.path.abspath(__file__)),
+                          check=False, capture_output=True, text=True)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("no network namespaces, or no IPv6 here")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_log_tells_the_first_refusals_and_counts_the_rest(start):

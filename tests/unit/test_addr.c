@@ -166,11 +166,27 @@ TEST(one_host_is_known_whatever_its_port)
 	assert_false(addr_same_host(&d, &f));
 }
 
+TEST(an_ipv6_network_is_the_first_64_bits_and_an_ipv4_one_the_whole_address)
+{
+	struct addr a = parsed("2001:db8:0:7::1", 1), b = parsed("2001:db8:0:7:ffff::2", 2);
+	struct addr c = parsed("2001:db8:0:6:ffff::1", 1), d = parsed("192.0.2.1", 1);
+	struct addr e = parsed("192.0.2.1", 2), f = parsed("192.0.2.0", 1), scoped = a;
+
+	assert_true(addr_same_network(&a, &b));
+	assert_false(addr_same_network(&a, &c));
+	assert_true(addr_same_network(&d, &e));
+	assert_false(addr_same_network(&d, &f));
+	assert_false(addr_same_network(&a, &d));
+	scoped.scope = 1;
+	assert_false(addr_same_network(&a, &scoped));
+}
+
 TEST(clients_on_unix_sockets_are_never_one_host)
 {
 	struct addr a = {.family = AF_UNIX, .peer = {.pid = 1, .uid = 2}};
 
 	assert_false(addr_same_host(&a, &a));
+	assert_false(addr_same_network(&a, &a));
 }
 
 TEST(a_link_local_address_belongs_to_its_interface)
@@ -332,6 +348,8 @@ main(void)
 	    cmocka_unit_test(a_text_of_any_length_is_read_within_bounds),
 	    cmocka_unit_test(an_ipv4_address_mapped_into_ipv6_is_the_ipv4_address),
 	    cmocka_unit_test(one_host_is_known_whatever_its_port),
+	    cmocka_unit_test(
+		an_ipv6_network_is_the_first_64_bits_and_an_ipv4_one_the_whole_address),
 	    cmocka_unit_test(clients_on_unix_sockets_are_never_one_host),
 	    cmocka_unit_test(a_link_local_address_belongs_to_its_interface),
 	    cmocka_unit_test(a_scope_reads_back_as_it_is_written),
