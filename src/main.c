@@ -2,16 +2,19 @@
  * chatd: each line that one client sends reaches all other clients.
  */
 #include <bsd/unistd.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/log.h"
 #include "base/systemd.h"
 #include "base/trace.h"
 #include "conf/config.h"
 #include "conf/options.h"
+#include "conf/print.h"
 #include "server.h"
 
 /* Descriptors 0 to 2 that are missing would otherwise become a client's. */
@@ -35,6 +38,8 @@ serve(struct config *config, int inherited)
 	struct server server;
 	int result = -1;
 
+	/* What the caller left open is nobody's business here, and the main socket is to be 3. */
+	closefrom(STDERR_FILENO + 1 + inherited);
 	trace_open(config->trace);
 	server_init(&server, config);
 	if (server_listen(&server, inherited) == 0)
@@ -44,12 +49,46 @@ serve(struct config *config, int inherited)
 	return result;
 }
 
+static int
+say_settings(const struct config *config)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int result = -1;
+
+	if (out != NULL)
+		config_print(config, out);
+	if (out != NULL && fclose(out) == 0)
+		result = options_say("%s", text);
+	else
+		perror("settings");
+	free(text);
+	return result;
+}
+
+/* Takes over config. */
+static int
+carry_out(const struct options *options, struct config *config, int inherited)
+{
+	int result;
+
+	if (!options->check)
+		return serve(config, inherited);
+	if (options->print)
+		result = say_settings(config);
+	else
+		result = options_say("%s: ok\n", options->file);
+	config_free(config);
+	return result;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options options;
 	struct config *config;
-	int inherited, result = 0;
+	int inherited, status;
 
 	if (open_standard() < 0) {
 		perror("open /dev/null");
@@ -63,22 +102,18 @@ main(int argc, char **argv)
 	case OPTIONS_SERVE:
 		break;
 	}
-	/* What the caller left open is nobody's business here, and the main socket is to be 3. */
 	inherited = systemd_sockets();
-	closefrom(STDERR_FILENO + 1 + (inherited > 0 ? inherited : 0));
 	log_open();
 	if (inherited < 0) {
 		log_error("sd_listen_fds: %s", strerror(-inherited));
 		return EXIT_FAILURE;
 	}
-	if ((config = config_load(options.file, options.port, log_fault)) == NULL) {
-		result = -1;
-	} else if (options.check) {
-		result = options_say("%s: ok\n", options.file);
-		config_free(config);
-	} else {
-		result = serve(config, inherited);
-	}
+	/* Before anything is closed: the file may be one that the caller has open, "/dev/fd/3". */
+	config = config_load(options.file, options.port, log_fault);
+	if (config == NULL)
+		status = errno == ENOMEM ? EXIT_FAILURE : EX_CONFIG;
+	else
+		status = carry_out(&options, config, inherited) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	log_close();
-	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

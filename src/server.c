@@ -64,7 +64,7 @@ server_init(struct server *server, struct config *config)
  * free ones.
  */
 static int
-reserve(struct server *server, const struct config *config, setting_tell *tell)
+reserve(struct server *server, const struct config *config, source_tell *tell)
 {
 	int highest = MAX(chat_highest(&server->chat), 0) + (int)config->n_endpoints + SPARE_FDS;
 	char text[80];
@@ -72,7 +72,7 @@ reserve(struct server *server, const struct config *config, setting_tell *tell)
 	if (chat_reserve(&server->chat, highest) == 0)
 		return 0;
 	snprintf(text, sizeof(text), "memory for descriptors: %s", strerror(errno));
-	tell(text);
+	tell(LOG_ERR, text);
 	return -1;
 }
 
@@ -126,10 +126,10 @@ wait_ready(struct server *server, int64_t until)
 static char first_fault[NOTIFY_REFUSED]; /* of a reload, for the service manager */
 
 static void
-tell_fault(const char *text)
+tell_fault(int level, const char *text)
 {
-	log_fault(text);
-	if (first_fault[0] == '\0')
+	log_fault(level, text);
+	if (level == LOG_ERR && first_fault[0] == '\0')
 		strlcpy(first_fault, text, sizeof(first_fault));
 }
 
@@ -157,6 +157,19 @@ apply(struct server *server, struct config *config)
 	config_free(before);
 }
 
+/* A file that had settings and has none is one that is being written. */
+static bool
+is_emptied(const struct config *before, const struct config *after)
+{
+	char text[NOTIFY_REFUSED];
+
+	if (!before->has_settings || after->has_settings)
+		return false;
+	snprintf(text, sizeof(text), "%s: holds no settings any more", after->file);
+	tell_fault(LOG_ERR, text);
+	return true;
+}
+
 /* Everything is checked before anything is changed. Returns whether the new settings are in force.
  */
 static bool
@@ -165,7 +178,8 @@ load_anew(struct server *server)
 	const char *file = server->config->file;
 	struct config *config = config_load(file, server->config->fixed_port, tell_fault);
 
-	if (config == NULL || open_listeners(server, config) < 0) {
+	if (config == NULL || is_emptied(server->config, config) ||
+	    open_listeners(server, config) < 0) {
 		log_error("%s: not reloaded, the old settings stay", file);
 		config_free(config);
 		return false;

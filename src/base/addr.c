@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,21 @@ addr_same_network(const struct addr *a, const struct addr *b)
 }
 
 const char *
+addr_format_host(const struct addr *addr, char text[ADDR_TEXT])
+{
+	char ip[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
+
+	inet_ntop(addr->family, addr->ip, ip, sizeof(ip));
+	if (addr->scope == 0)
+		strlcpy(text, ip, ADDR_TEXT);
+	else if (if_indextoname(addr->scope, name) != NULL)
+		snprintf(text, ADDR_TEXT, "%s%%%s", ip, name);
+	else
+		snprintf(text, ADDR_TEXT, "%s%%%u", ip, addr->scope);
+	return text;
+}
+
+const char *
 addr_format(const struct addr *addr, char text[ADDR_TEXT])
 {
 	char ip[INET6_ADDRSTRLEN], scope[16] = "";
@@ -64,15 +80,34 @@ set_ipv6(struct addr *addr, const struct in6_addr *in6)
 	}
 }
 
+/* The interface, by name or, as addr_format writes it, by number. */
+static int
+parse_scope(struct addr *addr, const char *text)
+{
+	const char *error = NULL;
+
+	addr->scope = if_nametoindex(text);
+	if (addr->scope == 0)
+		addr->scope = (uint32_t)strtonum(text, 1, UINT32_MAX, &error);
+	if (error == NULL)
+		return 0;
+	/* What could not be the name of any is not missed. */
+	errno =
+	    text[0] != '\0' && text[strcspn(text, ":/%[] ")] == '\0' && strlen(text) < IF_NAMESIZE
+		? ENODEV
+		: EINVAL;
+	return -1;
+}
+
 int
 addr_parse(struct addr *addr, const char *text)
 {
 	char ip[INET6_ADDRSTRLEN];
-	const char *error = NULL;
 	struct in6_addr in6;
 	size_t len = strcspn(text, "%");
 
 	memset(addr, 0, sizeof(*addr));
+	errno = EINVAL;
 	if (inet_pton(AF_INET, text, addr->ip) == 1) {
 		addr->family = AF_INET;
 		return 0;
@@ -85,11 +120,7 @@ addr_parse(struct addr *addr, const char *text)
 	set_ipv6(addr, &in6);
 	if (text[len] == '\0')
 		return 0;
-	/* By name or by number, as addr_format writes it. */
-	addr->scope = if_nametoindex(text + len + 1);
-	if (addr->scope == 0)
-		addr->scope = (uint32_t)strtonum(text + len + 1, 1, UINT32_MAX, &error);
-	return addr->family == AF_INET6 && error == NULL ? 0 : -1;
+	return addr->family == AF_INET6 ? parse_scope(addr, text + len + 1) : -1;
 }
 
 /* "[v6]" in the first len bytes of text. */
@@ -124,7 +155,10 @@ addr_parse_port(struct addr *addr, const char *text, uint16_t port)
 	    (strchr(host, ':') != NULL || addr_parse(addr, host) < 0))
 		return -1;
 	addr->port = (uint16_t)strtonum(colon + 1, 0, UINT16_MAX, &error);
-	return error == NULL ? 0 : -1;
+	if (error == NULL)
+		return 0;
+	errno = EINVAL;
+	return -1;
 }
 
 void
@@ -172,6 +206,26 @@ addr_to_sockaddr(const struct addr *addr, struct sockaddr_storage *sa)
 	in6->sin6_port = htons(addr->port);
 	in6->sin6_scope_id = addr->scope;
 	return sizeof(*in6);
+}
+
+bool
+addr_is_any(const struct addr *addr)
+{
+	static const uint8_t any[16];
+
+	return memcmp(addr->ip, any, (size_t)addr_size(addr)) == 0;
+}
+
+bool
+addr_is_link_local(const struct addr *addr)
+{
+	return addr->family == AF_INET6 && addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80;
+}
+
+bool
+addr_is_multicast(const struct addr *addr)
+{
+	return addr->family == AF_INET ? (addr->ip[0] & 0xf0) == 0xe0 : addr->ip[0] == 0xff;
 }
 
 const char *

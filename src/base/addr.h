@@ -39,6 +39,9 @@ struct endpoint {
 /* "127.0.0.1:53412", "[::1]:53412", "unix(pid 4242, uid 1000)". Returns text. */
 const char *addr_format(const struct addr *addr, char text[ADDR_TEXT]);
 
+/* "127.0.0.1", "fe80::1%eth0" with the interface by its name where it has one. Returns text. */
+const char *addr_format_host(const struct addr *addr, char text[ADDR_TEXT]);
+
 /* Bytes of the IP address: 4 or 16. */
 int addr_size(const struct addr *addr);
 /* Whether both are one host, whatever the port. Never true for unix sockets. */
@@ -49,9 +52,17 @@ bool addr_same_host(const struct addr *a, const struct addr *b);
  */
 bool addr_same_network(const struct addr *a, const struct addr *b);
 
-/* Reads a numeric IPv4 or IPv6 address. Returns 0 or -1. */
+/* "0.0.0.0" or "::"; fe80::/10; 224.0.0.0/4 or ff00::/8. */
+bool addr_is_any(const struct addr *addr);
+bool addr_is_link_local(const struct addr *addr);
+bool addr_is_multicast(const struct addr *addr);
+
+/*
+ * Reads a numeric IPv4 or IPv6 address. Returns 0, or -1 with errno ENODEV where the interface of
+ * an IPv6 address is not there, else EINVAL.
+ */
 int addr_parse(struct addr *addr, const char *text);
-/* Reads "host:port", "[v6]:port", or "host", "v6", "[v6]", which get port. Returns 0 or -1. */
+/* Reads "host:port", "[v6]:port", or "host", "v6", "[v6]", which get port. As addr_parse. */
 int addr_parse_port(struct addr *addr, const char *text, uint16_t port);
 
 /* sd is the connection, asked for the peer of a unix socket. */

@@ -69,15 +69,18 @@ log_error(const char *format, ...)
 }
 
 void
-log_fault(const char *text)
-{
-	log_error("%s", text);
-}
-
-void
 log_warn(const char *format, ...)
 {
 	LOG(LOG_WARNING, format);
+}
+
+void
+log_fault(int level, const char *text)
+{
+	if (level == LOG_WARNING)
+		log_warn("%s", text);
+	else
+		log_error("%s", text);
 }
 
 void

@@ -33,8 +33,8 @@ void log_close(void);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* log_error for a fixed string; usable as a setting_tell callback. */
-void log_fault(const char *text);
+/* log_error or log_warn for a fixed string, by level; usable as a source_tell callback. */
+void log_fault(int level, const char *text);
 void log_limited(enum log_topic topic, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

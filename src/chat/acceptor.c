@@ -189,14 +189,14 @@ drain(struct listener *listener, void *context)
 
 int
 acceptor_change(struct acceptor *acceptor, const struct config *before, const struct config *after,
-    setting_tell *tell)
+    source_tell *tell)
 {
 	struct change change = {.acceptor = acceptor, .opened = (int)after->n_endpoints + 8};
 	char error[LISTENER_ERROR];
 	int result = listeners_change(&acceptor->listeners, before, after, drain, &change, error);
 
 	if (result < 0)
-		tell(error);
+		tell(LOG_ERR, error);
 	watch(acceptor);
 	return result;
 }

@@ -36,7 +36,7 @@ void acceptor_init(struct acceptor *acceptor, struct leaving *leaving);
 int acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited);
 /* Makes the listeners be those of another config. Returns 0, or -1 told with nothing changed. */
 int acceptor_change(struct acceptor *acceptor, const struct config *before,
-    const struct config *after, setting_tell *tell);
+    const struct config *after, source_tell *tell);
 /* Logs each listener that is new, once nothing can fail any more. */
 void acceptor_log(struct acceptor *acceptor);
 /* The server ends: accepts everybody who waits now; who comes later is still accepted, too. */

@@ -3,6 +3,7 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/param.h>
 
@@ -33,6 +34,7 @@ access_free(struct access *access)
 	free(access);
 }
 
+/* Returns 0, or -1 with errno. */
 static int
 parse_network(struct network *network, const char *text)
 {
@@ -41,6 +43,7 @@ parse_network(struct network *network, const char *text)
 	bool mapped;
 	int width;
 
+	errno = EINVAL;
 	if (strlcpy(host, text, sizeof(host)) >= sizeof(host))
 		return -1;
 	if (slash != NULL)
@@ -50,6 +53,7 @@ parse_network(struct network *network, const char *text)
 	mapped = network->addr.family == AF_INET && strchr(host, ':') != NULL;
 	width = mapped ? 128 : addr_size(&network->addr) * 8;
 	network->bits = width;
+	errno = EINVAL;
 	if (slash != NULL) {
 		if (slash[1] < '0' || slash[1] > '9')
 			return -1;
@@ -58,14 +62,21 @@ parse_network(struct network *network, const char *text)
 	/* ::ffff:10.0.0.0/104 is 10.0.0.0/8. */
 	if (mapped)
 		network->bits -= 96;
-	return error == NULL ? 0 : -1;
+	if (error == NULL)
+		return 0;
+	errno = EINVAL;
+	return -1;
 }
 
-static void
+/* Whether there were any. */
+static bool
 clear_host_bits(struct network *network)
 {
+	struct addr before = network->addr;
+
 	for (int bit = network->bits; bit < addr_size(&network->addr) * 8; bit++)
 		network->addr.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	return !addr_same_host(&before, &network->addr);
 }
 
 int
@@ -73,11 +84,10 @@ access_add(struct access *access, enum access_list list, const char *text)
 {
 	struct network network, *networks;
 	size_t count = access->counts[list];
+	bool cleared;
 
-	if (parse_network(&network, text) < 0) {
-		errno = EINVAL;
+	if (parse_network(&network, text) < 0)
 		return -1;
-	}
 	/* Grown to twice its size where it is full, which is where the count is a power of two. */
 	if ((count & (count - 1)) == 0) {
 		networks =
@@ -86,9 +96,34 @@ access_add(struct access *access, enum access_list list, const char *text)
 			return -1;
 		access->networks[list] = networks;
 	}
-	clear_host_bits(&network);
+	cleared = clear_host_bits(&network);
 	access->networks[list][access->counts[list]++] = network;
-	return 0;
+	return cleared;
+}
+
+void
+access_clear(struct access *access, enum access_list list)
+{
+	free(access->networks[list]);
+	access->networks[list] = NULL;
+	access->counts[list] = 0;
+}
+
+size_t
+access_count(const struct access *access, enum access_list list)
+{
+	return access->counts[list];
+}
+
+const char *
+access_format(const struct access *access, enum access_list list, size_t i, char text[ACCESS_TEXT])
+{
+	const struct network *network = &access->networks[list][i];
+	size_t len = strlen(addr_format_host(&network->addr, text));
+
+	if (network->bits < addr_size(&network->addr) * 8)
+		snprintf(text + len, ACCESS_TEXT - len, "/%d", network->bits);
+	return text;
 }
 
 /* Addresses that are compared by their bits: of one family and one interface. */

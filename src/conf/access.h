@@ -11,7 +11,7 @@
 
 #include "base/addr.h"
 
-struct access; /* opaque; zero or more rules */
+struct access; /* opaque; two lists of networks */
 
 enum access_list {
 	ACCESS_ALLOW,
@@ -22,10 +22,20 @@ struct access *access_new(void); /* NULL: no memory */
 void access_free(struct access *access);
 
 /*
- * Adds a rule: an address ("192.0.2.1", "::1") or a network ("10.0.0.0/8", "fc00::/7").
- * Returns 0, or -1 with errno EINVAL for a text that is neither, or ENOMEM.
+ * Adds an address ("192.0.2.1", "::1") or a network ("10.0.0.0/8", "fc00::/7"). An interface is the
+ * one that has this name now. Returns 0, or 1 where bits past the prefix were set and are not
+ * looked at, or -1 with errno EINVAL for a text that is neither, ENODEV where the interface is not
+ * there, or ENOMEM.
  */
 int access_add(struct access *access, enum access_list list, const char *text);
+/* Forgets the list. */
+void access_clear(struct access *access, enum access_list list);
+
+/* How many there are, and the text of one, "192.0.2.1" or "10.0.0.0/8". Returns text. */
+#define ACCESS_TEXT (ADDR_TEXT + 4)
+size_t access_count(const struct access *access, enum access_list list);
+const char *access_format(
+    const struct access *access, enum access_list list, size_t i, char text[ACCESS_TEXT]);
 
 /* To be called when all are added, before anybody asks. Memory is not needed. */
 void access_sort(struct access *access);

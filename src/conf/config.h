@@ -1,9 +1,12 @@
 /*
- * config: the settings, read from a libconfig file into one validated value.
+ * config: the settings, read from FILE and FILE.d into one validated value.
  *
- * config_load reads the whole file, reports every fault it finds, and returns either a complete
- * struct config or nothing. The value is not changed afterwards: a reload loads another one and
- * frees the old one.
+ * Each file is in the format of libconfig. What a later one names takes the place of what an
+ * earlier one said: a group setting by setting, a list as a whole.
+ *
+ * config_load reads everything, reports every fault it finds, and returns either a complete struct
+ * config or nothing. The value is not changed afterwards: a reload loads another one and frees the
+ * old one.
  */
 #ifndef CHATD_CONFIG_H
 #define CHATD_CONFIG_H
@@ -15,7 +18,8 @@
 
 #include "base/addr.h"
 #include "conf/access.h"
-#include "conf/setting.h"
+#include "conf/files.h"
+#include "conf/source.h"
 
 #define CONFIG_PORT 9034
 
@@ -25,7 +29,8 @@
 #define CONFIG_MIN_QUEUE   1024       /* less would hold senders back for single lines */
 #define CONFIG_MAX_QUEUE   1073741824 /* offsets in a buf have 32 bits */
 #define CONFIG_MAX_STALL   86400      /* a day */
-#define CONFIG_MAX_IDLE    31536000   /* a year */
+#define CONFIG_MAX_LAG     86400
+#define CONFIG_MAX_IDLE    31536000 /* a year */
 
 struct limits {
 	uint32_t clients;
@@ -33,13 +38,13 @@ struct limits {
 	uint32_t line;                /* bytes, the line's end included */
 	uint32_t queue;               /* bytes that wait for one client before senders are held */
 	uint32_t stall;               /* seconds */
-	uint32_t
-	    lag; /* seconds in which who holds everybody up has to take queue bytes; 0: no limit */
+	uint32_t lag;  /* seconds to take queue bytes while others are held; 0: any */
 	uint32_t idle; /* seconds; 0: never */
 };
 
 struct config {
 	char *file;          /* NULL: built-in defaults */
+	bool has_settings;   /* in file itself, whatever FILE.d holds */
 	uint16_t fixed_port; /* of the command line, stronger than the file's; 0: none */
 	uint32_t port;
 	struct endpoint *endpoints;
@@ -56,11 +61,15 @@ struct config {
 
 /*
  * file NULL gives the defaults. port is that of the command line, or 0.
- * Returns NULL after at least one fault. The caller frees the value.
+ * Returns NULL after at least one fault, with errno ENOMEM where that is memory, else EINVAL. The
+ * caller frees the value.
  */
-struct config *config_load(const char *file, uint16_t port, setting_tell *tell);
-/* The same from a text; file names it in faults, and @include is relative to its folder. */
-struct config *config_parse(const char *text, const char *file, uint16_t port, setting_tell *tell);
+struct config *config_load(const char *file, uint16_t port, source_tell *tell);
+/* The same from texts: FILE, then those of FILE.d. One that is NULL was faulty and is told. */
+struct config *config_merge(
+    const struct file *files, size_t count, uint16_t port, source_tell *tell);
+/* The same from one text, that of file. NULL: the defaults. */
+struct config *config_parse(const char *text, const char *file, uint16_t port, source_tell *tell);
 void config_free(struct config *config);
 
 #endif

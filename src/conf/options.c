@@ -7,17 +7,18 @@
 
 #include "build.h"
 
-static const char usage[] = "usage: chatd [-c FILE] [-t] [PORT]\n"
+static const char usage[] = "usage: chatd [-c FILE] [-t | -T] [PORT]\n"
 			    "       chatd -h | -V\n";
 
 static const char help[] = "\n"
 			   "Forwards each line that a TCP client sends to all other clients.\n"
 			   "\n"
 			   "  PORT     serve on this port; without -c no file is read\n"
-			   "  -c FILE  read this file instead of " CHATD_CONF "\n"
-			   "  -t       check the file, say what is wrong in it, and exit\n"
+			   "  -c FILE  read FILE and FILE.d/*.conf instead of " CHATD_CONF "\n"
+			   "  -t       check the settings, say what is wrong in them, and exit\n"
+			   "  -T       print the settings in force, and exit\n"
 			   "  -h       show this help\n"
-			   "  -V       show the version\n"
+			   "  -V       show the version and what was built in\n"
 			   "\n"
 			   "Signals: HUP reads the file again; INT and TERM end the server.\n"
 			   "Try it:  chatd 9034   and in two other terminals   nc localhost 9034\n"
@@ -68,7 +69,7 @@ options_parse(struct options *options, int argc, char **argv)
 	int option;
 
 	*options = (struct options){0};
-	while ((option = getopt_long(argc, argv, "c:thV", names, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:tThV", names, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			options->file = optarg;
@@ -76,11 +77,15 @@ options_parse(struct options *options, int argc, char **argv)
 		case 't':
 			options->check = true;
 			break;
+		case 'T':
+			options->check = options->print = true;
+			break;
 		case 'h':
 			return options_say("%s%s", usage, help) == 0 ? OPTIONS_DONE : OPTIONS_BAD;
 		case 'V':
-			return options_say("chatd %s\n", CHATD_VERSION) == 0 ? OPTIONS_DONE
-									     : OPTIONS_BAD;
+			return options_say("chatd %s %s\n", CHATD_VERSION, CHATD_FEATURES) == 0
+				   ? OPTIONS_DONE
+				   : OPTIONS_BAD;
 		default:
 			return bad_usage();
 		}

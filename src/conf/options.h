@@ -10,7 +10,8 @@
 struct options {
 	const char *file; /* NULL: built-in defaults */
 	uint16_t port;    /* 0: the file's */
-	bool check;       /* -t */
+	bool check;       /* -t or -T: do not serve */
+	bool print;       /* -T */
 };
 
 enum options_outcome {

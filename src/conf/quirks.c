@@ -1,8 +1,8 @@
 #include "conf/quirks.h"
 
 #include <ctype.h>
-#include <libconfig.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,15 @@ skip_words(const char *text)
 	return text;
 }
 
+/* Whether libconfig has made value of a number that is written so. */
+static bool
+became(long long written, long long value)
+{
+	if (written >= INT_MIN && written <= INT_MAX)
+		return false;
+	return (int)written == (int)value || value == (written > 0 ? INT_MAX : INT_MIN);
+}
+
 long long
 quirks_number(const char *text, long long value)
 {
@@ -38,7 +47,8 @@ quirks_number(const char *text, long long value)
 			int base = digits[0] == '0' && (digits[1] | 0x20) == 'x' ? 16 : 10;
 			long long written = strtoll(text, (char **)&next, base);
 
-			if (written != (int)written && (int)written == (int)value)
+			/* "4294967294L" has 64 bits and is what it says. */
+			if (next[0] != 'L' && became(written, value))
 				return written;
 		}
 		text = next > text ? next : text + 1;
@@ -46,48 +56,20 @@ quirks_number(const char *text, long long value)
 	return value;
 }
 
-bool
-quirks_absolute(const char *text)
-{
-	return LIBCONFIG_VER_MAJOR == 1 && LIBCONFIG_VER_MINOR < 7 &&
-	       strstr(text, "@include \"/") != NULL;
-}
-
-/* The name in quotes at text, with '\\' before what is meant as it is. */
-static void
-unquote(const char *text, char name[PATH_MAX])
-{
-	size_t len = 0;
-
-	for (text++; text[0] != '\0' && text[0] != '"' && len < PATH_MAX - 1; text++) {
-		if (text[0] == '\\' && text[1] != '\0')
-			text++;
-		name[len++] = text[0];
-	}
-	name[len] = '\0';
-}
-
 int
-quirks_includes(
-    const char *text, void (*see)(void *context, int line, const char *name), void *context)
+quirks_find(const char *text, enum quirk *quirk)
 {
-	static const char directive[] = "@include";
-	char name[PATH_MAX];
+	static const char include[] = "@include";
 	int line = 1;
 
 	while (text[0] != '\0') {
 		const char *next = skip_words(text);
 
+		*quirk = text[0] == '@' ? QUIRK_INCLUDE : QUIRK_COMMENT;
 		if (text[0] == '/' && text[1] == '*' && strstr(text + 2, "*/") == NULL)
 			return line;
-		if (strncmp(text, directive, strlen(directive)) == 0) {
-			next = text + strlen(directive);
-			next += strspn(next, " \t");
-			if (next[0] == '"') {
-				unquote(next, name);
-				see(context, line, name);
-			}
-		}
+		if (strncmp(text, include, strlen(include)) == 0)
+			return line;
 		next = next > text ? next : text + 1;
 		for (; text < next; text++)
 			line += text[0] == '\n';

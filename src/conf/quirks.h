@@ -6,25 +6,19 @@
 #ifndef CHATD_QUIRKS_H
 #define CHATD_QUIRKS_H
 
-#include <stdbool.h>
-
-#define QUIRKS_DEPTH 10 /* files that include each other, as libconfig has it */
-
 /*
- * A number that is too large keeps its low 32 bits only: 4294976330 would become 9034. Returns the
- * number as it is written, if the text holds such a one for value, or else value.
+ * A number that is too large for 32 bits keeps its low ones only, so that 4294976330 would become
+ * 9034, or where long has 32 bits becomes the largest that there is. Returns the number as it is
+ * written, if the text holds such a one for value, or else value.
  */
 long long quirks_number(const char *text, long long value);
 
-/* Whether @include names an absolute path, which libconfig takes only without a folder to look in.
- */
-bool quirks_absolute(const char *text);
+enum quirk {
+	QUIRK_COMMENT, /* one that does not end would be taken for the rest of the file */
+	QUIRK_INCLUDE, /* @include reads other files, of which a folder ends the process */
+};
 
-/*
- * Calls see for each file that is to be included. Returns the line of a comment that does not end,
- * which libconfig would take for the rest of the file, or 0.
- */
-int quirks_includes(
-    const char *text, void (*see)(void *context, int line, const char *name), void *context);
+/* Returns the line of the first of these, which quirk then is, or 0. */
+int quirks_find(const char *text, enum quirk *quirk);
 
 #endif

@@ -11,18 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SETTING_FILE_MAX 1048576 /* bytes of the file: more is none that a person wrote */
-
-/* Takes one fault: "FILE:LINE: setting: what is wrong, what is allowed", without a line end. */
-typedef void setting_tell(const char *text);
-
-struct source {
-	const char *file; /* its name, for faults and to find what it includes */
-	const char *text; /* what it holds */
-	setting_tell *tell;
-	unsigned faults; /* told so far */
-	void *into;      /* the struct that the rules fill */
-};
+#include "conf/source.h"
 
 struct rule;
 typedef void setting_read(struct source *, const config_setting_t *, const struct rule *);
@@ -33,21 +22,20 @@ struct rule {
 	setting_read *read;
 	size_t field;       /* offset in the struct: bool for truth values, uint32_t for numbers */
 	long long min, max; /* of a number */
-	const char *unit;   /* "bytes" takes a string such as "64K" as well; "" is a bare number */
+	const char *unit;   /* "bytes" takes "64K" as well, "seconds" "5m"; "" is a bare number */
 	const struct rule *group; /* of the settings in a group */
 };
 
 /* Readers of truth values, of numbers from min to max, and of groups with rules of their own. */
 setting_read setting_bool, setting_number, setting_group;
 
-/* Returns the text of the file, which the caller frees, or NULL after a fault. */
-char *source_load(struct source *source);
-/* Reads the text by the rules. */
-void source_read(struct source *source, const struct rule *rules);
+/* Reads what the source has by the rules. What it does not name stays as it is in source->into. */
+void setting_read_all(struct source *source, const struct rule *rules);
 
-void source_fault(struct source *source, int line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 void setting_fault(struct source *source, const config_setting_t *setting, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Most likely not what was meant, but not wrong either. */
+void setting_warn(struct source *source, const config_setting_t *setting, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* What stands there: a string in quotes, or else the name of its type. Returns shown. */
@@ -58,7 +46,8 @@ const char *setting_show(const config_setting_t *setting, char shown[SETTING_SHO
 bool setting_whole(const struct source *source, const config_setting_t *setting, long long *value);
 
 /* Calls take for each string of a list, or for the one string. Returns how many there were. */
-int setting_strings(struct source *source, const config_setting_t *setting, const char *allowed,
-    void (*take)(struct source *, const config_setting_t *, const char *));
+int setting_strings(struct source *source, const config_setting_t *setting, const struct rule *rule,
+    const char *allowed,
+    void (*take)(struct source *, const config_setting_t *, const struct rule *, const char *text));
 
 #endif

@@ -1,26 +1,26 @@
 /*
- * The settings file: config_parse with any text, any included file, and memory that may be refused.
+ * The settings: config_merge with any texts of the file and of two files of its folder, and memory
+ * that may be refused.
  *
- * Input: which allocation is refused (0: none), the port of the command line, whether the file has
- * a name with a folder; then the text; behind a NUL the text of a file that it may include as
- * "more".
+ * Input: which allocation is refused (0: none), the port of the command line, the name of the file;
+ * then the texts, each behind a NUL but the first.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 
 #include "conf/config.h"
+#include "conf/print.h"
 #include "memory.h"
 #include "seam.h"
 #include "target.h"
 
 #define TEXT 8192
 
-static const char *included; /* the text of the file "more"; NULL: no input is run */
-static size_t faults, read_so_far;
+static size_t faults;
 static char first_fault[4096];
 
 /*
@@ -35,62 +35,32 @@ __lsan_is_turned_off(void)
 	return 1;
 }
 
-/* --- files: none but "more" */
+/* --- files: none is opened, all texts are here */
 
-static bool
-is_more(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return strcmp(slash != NULL ? slash + 1 : path, "more") == 0;
-}
-
-/* libconfig's way to an included file. */
-FILE *
-fopen(const char *path, const char *mode)
-{
-	FILE *(*real)(const char *, const char *);
-
-	if (included == NULL) {
-		real = (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, "fopen");
-		return real(path, mode);
-	}
-	if (is_more(path) && included[0] != '\0')
-		return fmemopen((void *)(uintptr_t)included, strlen(included), "r");
-	errno = ENOENT;
-	return NULL;
-}
-
-/* chatd's own. */
 int
 sim_open(const char *path, int flags, ...)
 {
-	(void)flags;
-	read_so_far = 0;
-	if (is_more(path))
-		return 3;
-	errno = ENOENT;
-	return -1;
+	die("%s is opened, flags %d", path, flags);
+}
+
+int
+sim_fstat(int fd, struct stat *st)
+{
+	(void)st;
+	die("fstat %d", fd);
 }
 
 ssize_t
 sim_read(int fd, void *data, size_t len)
 {
-	size_t left = strlen(included) - read_so_far;
-
-	check(fd == 3);
-	if (len > left)
-		len = left;
-	memcpy(data, included + read_so_far, len);
-	read_so_far += len;
-	return (ssize_t)len;
+	(void)data;
+	die("read %d, %zu bytes", fd, len);
 }
 
 int
 sim_close(int fd)
 {
-	check(fd == 3);
-	return 0;
+	die("close %d", fd);
 }
 
 /* --- names */
@@ -120,9 +90,12 @@ sim_if_nametoindex(const char *name)
 /* --- what must be true */
 
 static void
-take_fault(const char *text)
+take_fault(int level, const char *text)
 {
 	check(text[0] != '\0' && strlen(text) < sizeof(first_fault));
+	check(level == LOG_ERR || level == LOG_WARNING);
+	if (level == LOG_WARNING)
+		return;
 	if (faults++ == 0)
 		strcpy(first_fault, text);
 }
@@ -156,6 +129,7 @@ check_config(const struct config *config, const char *file, uint16_t port)
 	check(limits->line >= 2 && limits->line <= CONFIG_MAX_LINE);
 	check(limits->queue >= CONFIG_MIN_QUEUE && limits->queue <= CONFIG_MAX_QUEUE);
 	check(limits->stall >= 1 && limits->stall <= CONFIG_MAX_STALL);
+	check(limits->lag <= CONFIG_MAX_LAG);
 	check(limits->idle <= CONFIG_MAX_IDLE);
 	check(config->unix_mode <= 0777);
 	check(config->access != NULL);
@@ -168,63 +142,18 @@ check_config(const struct config *config, const char *file, uint16_t port)
 	}
 }
 
-static const char *
-truth(bool value)
-{
-	return value ? "true" : "false";
-}
-
-static void append(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void
-append(char *text, const char *format, ...)
-{
-	size_t len = strlen(text);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text + len, TEXT * 4 - len, format, args);
-	va_end(args);
-}
-
-/* Whether an endpoint can be written in a file: not every byte, and no interface by number. */
-static bool
-can_write(const struct endpoint *endpoint)
-{
-	return endpoint->addr.scope == 0 && strpbrk(endpoint->path, "\"\\") == NULL;
-}
-
-/* Written out as a file, a config is read as the same config. */
+/* Printed as a file, a config is read as the same config. */
 static void
 check_again(const struct config *config, uint16_t port)
 {
-	static char text[TEXT * 4];
+	static char text[TEXT * 8];
 	const struct limits *limits = &config->limits;
-	const char *comma = "";
-	char name[ADDR_TEXT];
+	FILE *out = fmemopen(text, sizeof(text), "w");
 	struct config *again;
 
-	text[0] = '\0';
-	append(text, "port = %u;\ntrace = %s;\nlog_connections = %s;\nsanitize = %s;\n",
-	    config->port, truth(config->trace), truth(config->log_connections),
-	    truth(config->sanitize));
-	append(text,
-	    "limits = { clients = %u; clients_per_address = %u; line = %u; queue = %u; "
-	    "stall = %u; idle = %u; };\n",
-	    limits->clients, limits->clients_per_address, limits->line, limits->queue,
-	    limits->stall, limits->idle);
-	append(text, "unix = { mode = \"%04o\";", config->unix_mode);
-	if (config->unix_owner != (uid_t)-1)
-		append(text, " owner = \"%u\";", config->unix_owner);
-	if (config->unix_group != (gid_t)-1)
-		append(text, " group = \"%u\";", config->unix_group);
-	append(text, " };\nlisten = [ ");
-	for (size_t i = 0; i < config->n_endpoints; i++, comma = ", ") {
-		if (!can_write(&config->endpoints[i]))
-			return;
-		append(text, "%s\"%s\"", comma, endpoint_format(&config->endpoints[i], name));
-	}
-	append(text, " ];\n");
+	check(out != NULL);
+	config_print(config, out);
+	fclose(out);
 	if (strlen(text) >= sizeof(text) - 1)
 		return;
 	faults = 0;
@@ -253,18 +182,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t refused = take_byte(&input);
 	uint16_t port = (uint16_t)take_short(&input);
 	const char *file = names[take_byte(&input) % 4];
+	struct file files[3] = {{(char *)(uintptr_t)file, (char[]){""}}, {(char[]){"1.conf"}, NULL},
+	    {(char[]){"2.conf"}, NULL}};
+	size_t count = 0;
 	char text[TEXT + 1] = "";
 	struct config *config;
 
 	if (input.left >= TEXT)
 		return 0;
 	memcpy(text, input.data, input.left);
-	included = memchr(text, '\0', input.left) != NULL ? text + strlen(text) + 1 : "";
+	for (const char *next = text; count < 3 && next < text + input.left;
+	     next += strlen(next) + 1)
+		files[count++].text = (char *)(uintptr_t)next;
 	faults = 0;
 	memory_reset();
 	if (refused > 0)
 		memory_refuse(refused, 1);
-	config = config_parse(text, file, port, take_fault);
+	config = config_merge(files, count > 0 ? count : 1, port, take_fault);
 	memory_refuse(0, 0);
 	check((config == NULL) == (faults > 0));
 	if (config != NULL) {
@@ -273,6 +207,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	config_free(config);
 	check(memory.blocks == 0);
-	included = NULL;
 	return 0;
 }

@@ -562,12 +562,6 @@ begin(void)
 }
 
 static void
-ignore_fault(const char *text)
-{
-	log_error("%s", text);
-}
-
-static void
 serve(struct config *config)
 {
 	trace_open(config->trace);
@@ -594,7 +588,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	program = (struct input){data, size};
 	begin();
 	log_open();
-	if ((config = config_load(WORLD_CONF, 0, ignore_fault)) != NULL)
+	if ((config = config_load(WORLD_CONF, 0, log_fault)) != NULL)
 		serve(config);
 	log_close();
 	check(memory.blocks == 0 && memory.bytes == 0);

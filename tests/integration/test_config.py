@@ -2,10 +2,13 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
-from chatd import run
+from chatd import CHATD, run
+
+FAULTY = 78  # EX_CONFIG: what a restart cannot mend
 
 
 @pytest.fixture
@@ -30,12 +33,19 @@ def good(result):
 
 def bad(result, *faults):
     """Each fault (a pattern for a whole line), in this order, and no other."""
-    assert result.returncode == 1, result
+    assert result.returncode == FAULTY, result
     assert result.stdout == ""
     lines = result.stderr.splitlines()
     assert len(lines) == len(faults), result.stderr
     for line, fault in zip(lines, faults):
         assert re.fullmatch(fault, line), f"{line!r} is not {fault!r}"
+
+
+def doubted(result, *warnings):
+    """It is in order, but each warning (a pattern for a whole line) is told."""
+    assert (result.returncode, result.stdout) == (0, "FILE: ok\n")
+    for line, warning in zip(result.stderr.splitlines(), warnings, strict=True):
+        assert re.fullmatch(warning, line), f"{line!r} is not {warning!r}"
 
 
 def test_an_empty_file_is_fine(check):
@@ -58,6 +68,7 @@ def test_every_setting_may_be_given(check, tmp):
             line = 8192;
             queue = "1M";
             stall = 30;
+            lag = 60;
             idle = 600;
         }};
         unix = {{ mode = "0660"; owner = "root"; group = "root"; }};
@@ -73,7 +84,7 @@ def test_the_shipped_file_is_fine_as_it_is_and_with_every_setting_uncommented(ch
     assert uncommented != text
     good(check(uncommented))
     for setting in ("port", "listen", "trace", "log_connections", "sanitize", "allow", "deny",
-                    "clients", "clients_per_address", "line", "queue", "stall", "idle",
+                    "clients", "clients_per_address", "line", "queue", "stall", "lag", "idle",
                     "mode", "owner", "group"):
         assert re.search(rf"^[\s#]*{setting}\s*=", text, re.M), f"{setting} is not shown"
 
@@ -90,7 +101,7 @@ def test_the_check_takes_a_port_too(check, tmp):
 
 def test_the_check_of_a_missing_file_fails():
     result = run("-t", "-c", "/nonexistent")
-    assert result.returncode == 1 and result.stdout == ""
+    assert result.returncode == FAULTY and result.stdout == ""
     assert result.stderr == "/nonexistent: No such file or directory\n"
 
 
@@ -159,6 +170,7 @@ LIMITS = {
     "line": (None, None),
     "queue": (None, None),
     "stall": (1, None),
+    "lag": (0, 86400),
     "idle": (0, None),
 }
 
@@ -175,6 +187,8 @@ def test_a_limit_takes_the_ends_of_its_range_and_not_one_past(check, name):
     lowest, highest = allowed_range(check, name)
     if LIMITS[name][0] is not None:
         assert lowest == LIMITS[name][0]
+    if LIMITS[name][1] is not None:
+        assert highest == LIMITS[name][1]
     # Checked with the other sizes at their own ends, as they may depend on each other.
     for value in (lowest, highest):
         others = f"queue = {allowed_range(check, 'queue')[1]};" if name == "line" else ""
@@ -268,41 +282,218 @@ allow = [ "10.0.0.0/99", "127.0.0.1", "nowhere" ];
 def test_a_fault_ends_a_start_as_it_ends_the_check(check, tmp):
     checked = check("port = 0;\ntrace = 5;")
     started = run("-c", f"{tmp}/chatd.conf")
-    assert started.returncode == 1 and started.stdout == ""
+    assert started.returncode == FAULTY and started.stdout == ""
     assert started.stderr.replace(f"{tmp}/chatd.conf", "FILE") == checked.stderr
 
 
 def test_the_same_setting_twice_is_a_fault(check):
-    bad(check("port = 9034;\nport = 9035;"), r"FILE:2: .*")
+    bad(check("port = 9034;\nport = 9035;"), r"FILE:2: port: is there already, in line 1")
+    bad(check("limits = {\n  line = 5;\n\n  line = 6;\n};"),
+        r"FILE:4: limits\.line: is there already, in line 2")
 
 
-def test_an_included_file_counts_and_its_faults_name_it(check, tmp):
-    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
-        file.write("trace = false;\n\nlimits = {\n  clients = 0; };\n")
-    bad(check(f'port = 0;\n@include "{tmp}/more.conf"\n\nsanitize = 5;'),
-        r"FILE:1: port: .+", r"DIR/more\.conf:4: limits\.clients: .+", r"FILE:4: sanitize: .+")
-    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
-        file.write("trace = false;\n\n\nlimits = = {\n")
-    bad(check(f'@include "{tmp}/more.conf"\n'), r"DIR/more\.conf:4: .*syntax error.*")
-    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
-        file.write("trace = false;\n")
-    good(check(f'@include "{tmp}/more.conf"\nport = 9034;'))
+@pytest.fixture
+def dropin(tmp):
+    """dropin(name, text): writes a file into the folder beside the one of `check`."""
+    os.mkdir(f"{tmp}/chatd.conf.d")
+
+    def dropin(name, text):
+        with open(f"{tmp}/chatd.conf.d/{name}", "w", encoding="utf-8") as file:
+            file.write(text)
+    return dropin
 
 
-def test_a_relative_include_is_looked_for_beside_the_file(check, tmp):
-    with open(f"{tmp}/more.conf", "w", encoding="utf-8") as file:
-        file.write("trace = 5;\n")
-    result = check('@include "more.conf"\n')
-    bad(result, r"(DIR/)?more\.conf:1: trace: .+")
+def in_force(tmp):
+    """What -T prints, as {name: value}; those of groups by their own names."""
+    result = run("-T", "-c", f"{tmp}/chatd.conf")
+    assert (result.returncode, result.stderr) == (0, "")
+    return dict(re.findall(r"^\s*(\w+) = (.*?);$", re.sub(r",\n\s*", ", ", result.stdout), re.M))
 
 
-def test_a_missing_included_file_is_a_fault(check):
-    bad(check('trace = true;\n@include "/nonexistent/more.conf"\n'), r"FILE:2: .+")
+def test_files_of_the_folder_override_in_the_order_of_their_names(check, dropin, tmp):
+    dropin("50-team.conf", "port = 5; limits = { idle = 50; };")
+    dropin("90-host.conf", 'port = 9; listen = [ "127.0.0.9" ];')
+    dropin("10-first.conf", "port = 1; sanitize = true;")
+    dropin("99-other.txt", "nonsense")
+    dropin(".99-hidden.conf", "nonsense")
+    good(check('listen = [ "127.0.0.1", "127.0.0.2" ]; limits = { idle = 5; line = 77; };'))
+    settings = in_force(tmp)
+    assert settings["port"] == "9"
+    assert settings["listen"] == '[ "127.0.0.9:9" ]'
+    assert settings["sanitize"] == "true"
+    assert (settings["idle"], settings["line"]) == ("50", "77")
 
 
-def test_a_file_that_includes_itself_is_a_fault(check, tmp):
-    result = check(f'@include "{tmp}/chatd.conf"\n')
-    assert result.returncode == 1 and result.stderr
+def test_the_port_counts_for_addresses_of_every_file(check, dropin, tmp):
+    dropin("1.conf", "port = 4242;")
+    good(check('listen = [ "127.0.0.1", "[::1]:5" ];'))
+    assert in_force(tmp)["listen"] == '[ "127.0.0.1:4242", "[::1]:5" ]'
+
+
+def test_faults_of_all_files_are_told_with_their_names(check, dropin):
+    dropin("a.conf", "trace = false;\n\nlimits = {\n  clients = 0; };\n")
+    dropin("b.conf", "trace = false;\n\n\nlimits = = {\n")
+    bad(check("port = 0;\nsanitize = 5;"),
+        r"FILE:1: port: .+", r"FILE:2: sanitize: .+",
+        r"FILE\.d/a\.conf:4: limits\.clients: .+", r"FILE\.d/b\.conf:4: .*syntax error.*")
+
+
+def test_what_the_folder_holds_and_cannot_be_read_is_a_fault(check, dropin, tmp):
+    dropin("a.conf", "")
+    os.mkdir(f"{tmp}/chatd.conf.d/b.conf")
+    os.symlink("nowhere", f"{tmp}/chatd.conf.d/c.conf")
+    bad(check(""), r"FILE\.d/b\.conf: Is a directory",
+        r"FILE\.d/c\.conf: No such file or directory")
+
+
+def test_an_unreadable_file_is_a_fault_also_for_the_check(check, dropin, tmp):
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    dropin("a.conf", "")
+    os.chmod(f"{tmp}/chatd.conf.d/a.conf", 0)
+    bad(check(""), r"FILE\.d/a\.conf: Permission denied")
+
+
+def test_a_hundred_files_pass_and_one_more_does_not(check, dropin):
+    for n in range(100):
+        dropin(f"{n:03}.conf", f"port = {n + 1};")
+    good(check(""))
+    dropin("one-more.conf", "")
+    bad(check(""), r"FILE\.d: holds too many files named \*\.conf, allowed are 100")
+
+
+def test_a_folder_that_is_none_is_a_fault(check, tmp):
+    with open(f"{tmp}/chatd.conf.d", "w", encoding="utf-8"):
+        pass
+    bad(check(""), r"FILE\.d: Not a directory")
+
+
+def test_an_include_is_refused_and_the_folder_is_named(check, tmp):
+    bad(check(f'port = 9034;\n@include "{tmp}/more.conf"\n'),
+        r"FILE:2: @include is not read; .* FILE\.d, .*")
+
+
+def test_what_is_printed_is_every_setting_and_in_order_again(check, tmp):
+    good(check(f"""
+        port = 4242;
+        listen = [ "localhost", "[::1]:5", "{tmp}/socket" ];
+        allow = [ "127.0.0.0/8", "10.1.2.3", "fc00::/7" ];
+        deny = [ "127.0.0.9" ];
+        limits = {{ stall = "5m"; lag = "2h"; queue = "2M"; line = "1K"; }};
+        unix = {{ mode = "600"; owner = "root"; }};
+    """))
+    first = run("-T", "-c", f"{tmp}/chatd.conf")
+    assert first.returncode == 0 and first.stderr == ""
+    for line in ("port = 4242;", "  stall = 300;", "  lag = 7200;", "  queue = 2097152;",
+                 "  line = 1024;", '  mode = "0600";', '  owner = "0";', "trace = true;"):
+        assert f"\n{line}\n" in "\n" + first.stdout
+    for setting in ("port", "listen", "trace", "log_connections", "sanitize", "allow", "deny",
+                    "clients", "clients_per_address", "line", "queue", "stall", "lag", "idle",
+                    "mode", "owner"):
+        assert re.search(rf"^ *{setting} = ", first.stdout, re.M), setting
+    assert "group" not in first.stdout
+    good(check(first.stdout))
+    assert run("-T", "-c", f"{tmp}/chatd.conf").stdout == first.stdout
+
+
+def test_printing_tells_faults_like_the_check(check, tmp):
+    checked = check("port = 0;")
+    printed = run("-T", "-c", f"{tmp}/chatd.conf")
+    assert (printed.returncode, printed.stdout) == (FAULTY, "")
+    assert printed.stderr.replace(f"{tmp}/chatd.conf", "FILE") == checked.stderr
+
+
+def test_the_port_of_the_command_line_is_printed(check, tmp):
+    good(check('port = 1; listen = "127.0.0.1";'))
+    assert 'listen = [ "127.0.0.1:4242" ];\n' in run("-T", "-c", f"{tmp}/chatd.conf", "4242").stdout
+
+
+def test_settings_into_a_full_disk_fail(check, tmp):
+    good(check(""))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CHATD, "-T", "-c", f"{tmp}/chatd.conf"], stdout=full,
+                              stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and b"No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("time, seconds", [("30", 30), ('"30s"', 30), ('"5m"', 300), ('"2h"', 7200)])
+def test_times_bear_a_unit(check, tmp, time, seconds):
+    good(check(f"limits = {{ stall = {time}; lag = {time}; idle = {time}; }};"))
+    settings = in_force(tmp)
+    assert {settings[name] for name in ("stall", "lag", "idle")} == {str(seconds)}
+
+
+@pytest.mark.parametrize("time", ['"5d"', '"5M"', '""', '"m"', '"-5s"', '"25h"', '"1h30m"'])
+def test_other_strings_are_no_times(check, time):
+    bad(check(f"limits = {{\nstall = {time}; }};"), r"FILE:2: limits\.stall: .+")
+
+
+@pytest.mark.parametrize("word", ["on", "yes", "off", "no"])
+def test_a_word_that_is_no_truth_value_is_told_which_are(check, word):
+    bad(check(f"port = 9034;\ntrace = {word};\n"), rf"FILE:2: trace: {word} is no value, .*true, false.*")
+
+
+def test_a_byte_order_mark_is_passed_over(check):
+    good(check("\ufeffport = 9034;\n"))
+
+
+@pytest.mark.parametrize("listen", ['"0.0.0.0", "127.0.0.1"', '"127.0.0.1", "0.0.0.0"', '"::", "::1"',
+                                    '"::", "0.0.0.0", "::1"', '"localhost", "::"'])
+def test_addresses_of_which_one_holds_the_other_are_a_fault(check, listen):
+    bad(check(f"\nlisten = [ {listen} ];"), r"FILE:2: listen: \S+ is one of the addresses of \S+, .+")
+
+
+@pytest.mark.parametrize("listen", ['"::", "0.0.0.0"', '"::", "127.0.0.1"', '"0.0.0.0:1", "127.0.0.1:2"',
+                                    '"0.0.0.0:0", "127.0.0.1:0"'])
+def test_other_addresses_stand_beside_each_other(check, listen):
+    good(check(f"listen = [ {listen} ];"))
+
+
+@pytest.mark.parametrize("address, fault", [
+    ("fe80::1", r"fe80::1%eth0"), ("[fe80::1]:9034", r"fe80::1%eth0"),
+    ("fe80::1%nope0", r"no such interface"), ("[fe80::1%nope0]:80", r"no such interface"),
+    ("fe80::1%99999", r"no such interface"), ("224.0.0.1", "multicast"), ("ff02::1%lo", "multicast"),
+    ("/run/chatd/", "folder")])
+def test_an_address_that_bind_would_refuse_is_a_fault(check, address, fault):
+    bad(check(f'listen = [ "{address}" ];'), rf"FILE:1: listen: .*{fault}.*")
+
+
+@pytest.mark.parametrize("setting", ["allow", "deny"])
+def test_an_interface_that_is_not_there_is_called_that(check, setting):
+    bad(check(f'{setting} = [ "fe80::%nope0/10" ];'), rf"FILE:1: {setting}: .*: no such interface")
+
+
+def test_an_address_that_looks_like_one_with_a_port_is_doubted(check):
+    doubted(check('listen = [ "::1:9034" ];'), r'FILE:1: listen: warning: .*"\[::1\]:9034"')
+
+
+def test_bits_past_a_prefix_are_doubted(check):
+    doubted(check('allow = [ "10.0.0.1/8" ];'), r"FILE:1: allow: warning: .*10\.0\.0\.0/8")
+
+
+def test_a_pipe_is_refused_with_the_reason(tmp):
+    os.mkfifo(f"{tmp}/pipe")
+    for result in (run("-t", "-c", f"{tmp}/pipe"),
+                   run("-c", "DUMMY", under=["bash", "-c", '"$1" -t -c <(echo "port = 1;")', "sh"])):
+        assert (result.returncode, result.stdout) == (FAULTY, "")
+        assert re.fullmatch(r"\S+: is a pipe, allowed is a file, .*\n", result.stderr)
+
+
+def test_a_file_that_the_caller_has_open_is_read(tmp, start):
+    """Descriptors that chatd was given are closed, but not before."""
+    with open(f"{tmp}/settings", "w", encoding="utf-8") as file:
+        file.write('listen = "127.0.0.1:0";\n')
+    d = start(args=["-c", "/dev/fd/7"], under=["bash", "-c", f'exec "$@" 7<{tmp}/settings', "sh"])
+    assert set(d.fds()) == {0, 1, 2, 3}
+
+
+def test_sixty_thousand_addresses_are_checked_by_sorting(tmp):
+    """One by one beside each other this would take more CPU time than is allowed here."""
+    listen = ", ".join(f'"10.{n // 250}.{n % 250}.1"' for n in range(60000))
+    with open(f"{tmp}/conf", "w", encoding="utf-8") as file:
+        file.write(f"listen = [ {listen} ];\n")
+    result = run("-t", "-c", f"{tmp}/conf", under=["sh", "-c", 'ulimit -t 10; exec "$@"', "sh"])
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_file_of_noise_is_a_fault_and_no_crash(check, tmp):
@@ -310,5 +501,5 @@ def test_a_file_of_noise_is_a_fault_and_no_crash(check, tmp):
         with open(f"{tmp}/noise", "wb") as file:
             file.write(noise)
         result = run("-t", "-c", f"{tmp}/noise")
-        assert result.returncode == 1 and result.stdout == "", noise[:20]
+        assert result.returncode == FAULTY and result.stdout == "", noise[:20]
         assert re.match(rf"{tmp}/noise(:\d+)?: .+", result.stderr), noise[:20]

@@ -318,3 +318,54 @@ def test_a_file_given_by_a_relative_name_is_found_again(start):
     d.configure(more="limits = { clients = 2; };")
     d.signal(signal.SIGHUP)
     d.stderr.wait_for(r"reloaded \S*chatd.conf\n")
+
+
+def test_a_file_that_has_no_settings_any_more_is_not_taken(start):
+    """It is being written, and open to everyone for a moment otherwise."""
+    d = start(more='deny = [ "127.0.0.2" ];')
+    a, b = d.clients(2)
+    for text in ("", "# to be written\n"):
+        d.write(text)
+        assert d.reload(accepted=False) \
+            == f"{d.file}: holds no settings any more; not reloaded, the old settings stay\n"
+    os.mkdir(f"{d.file}.d")
+    with open(f"{d.file}.d/one.conf", "w", encoding="utf-8") as file:
+        file.write("sanitize = true;")
+    d.reload(accepted=False)
+    talk(a, b)
+    assert d.client(wait=False, source="127.0.0.2").read_to_end() \
+        == b"chatd: your address is not allowed\n"
+    d.configure(more="sanitize = true;")
+    d.reload()
+    talk(a, b)
+
+
+def test_a_reload_reads_the_folder_too_and_its_faults_refuse_it(start):
+    d = start()
+    a, b = d.clients(2)
+    os.mkdir(f"{d.file}.d")
+    more = f"{d.file}.d/more.conf"
+    with open(more, "w", encoding="utf-8") as file:
+        file.write("limits = { line = 5; };")
+    d.reload()
+    a.send(b"1234\n")
+    b.expect(b"1234\n")
+    a.send(b"12345\n")
+    assert a.read_to_end() == b"chatd: line too long, at most 5 bytes\n"
+    with open(more, "w", encoding="utf-8") as file:
+        file.write("\nlimits = { line = 1; };")
+    assert f"{more}:2: limits.line: 1 is out of range" in d.reload(accepted=False)
+
+
+def test_who_has_all_settings_in_the_folder_can_reload(start, tmp):
+    os.mkdir(f"{tmp}/empty.d")
+    with open(f"{tmp}/empty.d/all.conf", "w", encoding="utf-8") as file:
+        file.write('listen = "127.0.0.1:0";\n')
+    with open(f"{tmp}/empty", "w", encoding="utf-8"):
+        pass
+    d = start(args=["-c", f"{tmp}/empty"])
+    with open(f"{tmp}/empty.d/all.conf", "a", encoding="utf-8") as file:
+        file.write("log_connections = true;\n")
+    d.reload()
+    d.log = True
+    talk(*d.clients(2))

@@ -320,7 +320,7 @@ def test_the_socket_of_a_successor_is_not_removed_at_the_end(start, tmp):
 def test_a_unix_socket_in_a_relative_place_is_no_address(tmp):
     with open(f"{tmp}/conf", "w", encoding="utf-8") as file:
         file.write('listen = [ "socket/of/mine" ];')
-    assert run("-t", "-c", f"{tmp}/conf").returncode == 1
+    assert run("-t", "-c", f"{tmp}/conf").returncode == 78
 
 
 def test_clients_of_a_unix_socket_are_known_by_their_process_in_the_log(start, tmp):

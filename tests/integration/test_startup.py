@@ -1,4 +1,4 @@
-"""The command line, and what goes wrong before chatd serves: one message, status 1."""
+"""The command line, and what goes wrong before chatd serves: one message, status 1 or 78."""
 
 import os
 import re
@@ -12,9 +12,9 @@ import pytest
 from chatd import CHATD, NO_LEAK_CHECK, Client, free_port, has_ipv6, run, talk, wait_until
 
 
-def fails(result, message):
-    """It ended with status 1, `message` (a pattern) on stderr, nothing on stdout."""
-    assert result.returncode == 1, result
+def fails(result, message, status=1):
+    """It ended with that status, `message` (a pattern) on stderr, nothing on stdout."""
+    assert result.returncode == status, result
     assert result.stdout == ""
     assert re.search(message, result.stderr, re.M), result.stderr
     return result.stderr
@@ -101,11 +101,11 @@ def test_a_second_port_is_refused():
 
 def test_a_missing_file_is_named():
     fails(run("-c", "/nonexistent/chatd.conf"),
-          "^/nonexistent/chatd.conf: No such file or directory$")
+          "^/nonexistent/chatd.conf: No such file or directory$", status=78)
 
 
 def test_a_directory_in_place_of_the_file_is_refused(tmp):
-    fails(run("-c", tmp), f"^{re.escape(tmp)}: ")
+    fails(run("-c", tmp), f"^{re.escape(tmp)}: ", status=78)
 
 
 def test_a_port_in_use_is_told_with_its_address(tmp):
@@ -193,14 +193,14 @@ def test_the_help_fits_a_terminal():
     lines = result.stdout.splitlines()
     assert len(lines) <= 24
     assert max(len(line.expandtabs()) for line in lines) <= 80
-    for word in ("chatd", "-c", "-t", "-h", "-V", "PORT", "FILE"):
+    for word in ("chatd", "-c", "-t", "-T", "-h", "-V", "PORT", "FILE"):
         assert word in result.stdout
 
 
 def test_the_version_is_told():
     result = run("-V")
     assert result.returncode == 0 and result.stderr == ""
-    assert re.fullmatch(r"chatd \d+(\.\d+)+\S*\n", result.stdout)
+    assert re.fullmatch(r"chatd \d+(\.\d+)+( [+-][a-z]+)+\n", result.stdout)
 
 
 def test_help_and_version_into_a_full_disk_fail():
@@ -254,7 +254,7 @@ def test_chatd_alone_reads_the_file_of_the_system(start):
     """Only tried where /etc/chatd.conf is missing, so that its name appears in the message."""
     if os.path.exists("/etc/chatd.conf"):
         pytest.skip("/etc/chatd.conf is there")
-    fails(run(), r"^/\S*/chatd.conf: No such file or directory$")
+    fails(run(), r"^/\S*/chatd.conf: No such file or directory$", status=78)
 
 
 def test_it_listens_before_it_says_so(start):

@@ -8,8 +8,8 @@
 
 #include "conf/config.h"
 
-/* Takes one fault. */
-void faults_take(const char *text);
+/* Takes one fault or warning. */
+void faults_take(int level, const char *text);
 /* All of them, each with '\n' behind it, and forgets them. Good until the next look. */
 const char *faults_taken(void);
 

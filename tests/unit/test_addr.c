@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,73 @@ TEST(whatever_is_no_address_is_refused)
 
 		if (addr_parse_port(&addr, texts[i], 9034) != -1)
 			assert_string_equal(texts[i], "refused");
+	}
+}
+
+TEST(an_interface_that_is_not_there_is_told_from_a_text_that_is_no_address)
+{
+	static const char *const gone[] = {
+	    "fe80::1%nope0", "[fe80::1%nope0]:80", "[fe80::1%nope0]"};
+	static const char *const wrong[] = {"fe80::1%", "fe80::1%nope0:80", "fe80::1%a/b",
+	    "fe80::1%a name", "fe80::1%longer-than-any-name", "::ffff:127.0.0.1%nope0", "nope0",
+	    "127.0.0.1:65536"};
+	struct addr addr;
+
+	for (size_t i = 0; i < LENGTH(gone); i++) {
+		errno = 0;
+		assert_int_equal(addr_parse_port(&addr, gone[i], 1), -1);
+		assert_int_equal(errno, ENODEV);
+	}
+	for (size_t i = 0; i < LENGTH(wrong); i++) {
+		errno = 0;
+		assert_int_equal(addr_parse_port(&addr, wrong[i], 1), -1);
+		assert_int_equal(errno, EINVAL);
+	}
+}
+
+TEST(a_host_is_written_without_its_port_and_with_its_interface_by_name)
+{
+	struct addr v4 = parsed("192.0.2.1:80", 0), v6 = parsed("[2001:db8::1]:80", 0);
+	struct addr lo = parsed("fe80::1%lo", 80), far = lo;
+	char text[ADDR_TEXT];
+
+	far.scope = UINT32_MAX;
+	assert_string_equal(addr_format_host(&v4, text), "192.0.2.1");
+	assert_string_equal(addr_format_host(&v6, text), "2001:db8::1");
+	assert_string_equal(addr_format_host(&lo, text), "fe80::1%lo");
+	assert_string_equal(addr_format_host(&far, text), "fe80::1%4294967295");
+}
+
+TEST(addresses_of_a_kind_are_known_up_to_their_ends)
+{
+	static const struct {
+		const char *text;
+		bool any, link_local, multicast;
+	} cases[] = {
+	    {"0.0.0.0", true, false, false},
+	    {"0.0.0.1", false, false, false},
+	    {"::", true, false, false},
+	    {"::1", false, false, false},
+	    {"fe7f::1", false, false, false},
+	    {"fe80::1", false, true, false},
+	    {"febf::1", false, true, false},
+	    {"fec0::1", false, false, false},
+	    {"169.254.0.1", false, false, false},
+	    {"254.128.0.1", false, false, false},
+	    {"223.255.255.255", false, false, false},
+	    {"224.0.0.0", false, false, true},
+	    {"239.255.255.255", false, false, true},
+	    {"240.0.0.0", false, false, false},
+	    {"feff::1", false, false, false},
+	    {"ff00::", false, false, true},
+	};
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct addr addr = parsed(cases[i].text, 0);
+
+		assert_int_equal(addr_is_any(&addr), cases[i].any);
+		assert_int_equal(addr_is_link_local(&addr), cases[i].link_local);
+		assert_int_equal(addr_is_multicast(&addr), cases[i].multicast);
 	}
 }
 
@@ -345,6 +413,9 @@ main(void)
 	    cmocka_unit_test(an_address_alone_gets_the_port_given),
 	    cmocka_unit_test(an_address_with_a_port_reads_back_as_it_is_written),
 	    cmocka_unit_test(whatever_is_no_address_is_refused),
+	    cmocka_unit_test(an_interface_that_is_not_there_is_told_from_a_text_that_is_no_address),
+	    cmocka_unit_test(a_host_is_written_without_its_port_and_with_its_interface_by_name),
+	    cmocka_unit_test(addresses_of_a_kind_are_known_up_to_their_ends),
 	    cmocka_unit_test(a_text_of_any_length_is_read_within_bounds),
 	    cmocka_unit_test(an_ipv4_address_mapped_into_ipv6_is_the_ipv4_address),
 	    cmocka_unit_test(one_host_is_known_whatever_its_port),

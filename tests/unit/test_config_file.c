@@ -100,175 +100,245 @@ TEST(a_comment_that_does_not_end_is_a_fault)
 
 TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not)
 {
-	static char text[SETTING_FILE_MAX + 1];
+	static char text[FILES_BYTES_MAX + 1];
 	struct config *config;
 
 	memset(text, '\n', sizeof(text));
 	memcpy(text, "port = 4242;", 12);
-	file_write(in_folder("full"), text, SETTING_FILE_MAX);
+	file_write(in_folder("full"), text, FILES_BYTES_MAX);
 	config = load("full");
 	assert_string_equal(faults_taken(), "");
 	assert_int_equal(config->port, 4242);
 	config_free(config);
-	file_write(in_folder("full"), text, SETTING_FILE_MAX + 1);
+	file_write(in_folder("full"), text, FILES_BYTES_MAX + 1);
 	expect_load_fault("full", ": is too long, allowed are 1048576 bytes");
 }
 
-TEST(an_included_file_is_looked_for_beside_the_file_that_names_it)
-{
-	struct config *config;
-
-	write_text("main", "port = 80;\n@include \"part\"\ntrace = false;\n");
-	write_text("part", "limits = { line = 100; };\n");
-	config = load("main");
-	assert_string_equal(faults_taken(), "");
-	assert_int_equal(config->port, 80);
-	assert_int_equal(config->limits.line, 100);
-	assert_false(config->trace);
-	config_free(config);
-}
-
-TEST(an_included_file_may_be_named_by_its_whole_path)
-{
-	struct config *config;
-	char text[256];
-
-	snprintf(text, sizeof(text), "@include \"%s\"\n", in_folder("part"));
-	write_text("main", text);
-	write_text("part", "port = 80;\n");
-	config = load("main");
-	assert_string_equal(faults_taken(), "");
-	assert_int_equal(config->port, 80);
-	config_free(config);
-}
-
-/* The included file goes by its path, or, with libconfig before 1.7, by the name it is included by.
- */
+/* The folder beside "main", with a file in it. */
 static void
-expect_part_fault(const char *faults, const char *want)
+write_dropin(const char *name, const char *text)
 {
-	size_t folder = strlen(in_folder(""));
+	char path[256];
 
-	if (strncmp(faults, in_folder(""), folder) == 0)
-		faults += folder;
-	assert_memory_equal(faults, want, strlen(want));
+	mkdir(in_folder("main.d"), 0700);
+	snprintf(path, sizeof(path), "main.d/%s", name);
+	write_text(path, text);
 }
 
-TEST(faults_of_an_included_file_name_that_file_and_its_line)
+TEST(files_of_the_folder_override_in_the_order_of_their_names)
 {
-	const char *faults, *line;
+	struct config *config;
 
-	write_text("main", "port = 0;\n@include \"part\"\ntrace = 1;\n");
-	write_text("part", "\nlimits = {\n  line = 1;\n};\n");
+	write_text("main", "port = 1; trace = false; sanitize = true;\n");
+	write_dropin("90-last.conf", "port = 9;");
+	write_dropin("10-first.conf", "port = 2; sanitize = false; log_connections = true;");
+	write_dropin("9-after-90.conf", "log_connections = false;");
+	config = load("main");
+	assert_string_equal(faults_taken(), "");
+	assert_int_equal(config->port, 9);
+	assert_false(config->trace);
+	assert_false(config->sanitize);
+	assert_false(config->log_connections);
+	assert_string_equal(config->file, in_folder("main"));
+	config_free(config);
+}
+
+TEST(groups_merge_setting_by_setting_and_lists_are_replaced)
+{
+	struct config *config;
+
+	write_text("main", "limits = { clients = 5; line = 100; };\n"
+			   "unix = { mode = \"0600\"; owner = 7; };\n"
+			   "listen = [ \"127.0.0.1:1\", \"127.0.0.2:1\" ];\n"
+			   "allow = [ \"10.0.0.0/8\" ]; deny = [ \"10.0.0.1\" ];\n");
+	write_dropin("a.conf", "limits = { clients = 6; idle = 9; };\nunix = { owner = 8; };\n"
+			       "listen = [ \"127.0.0.3:3\" ];\nallow = [ \"192.0.2.0/24\" ];");
+	config = load("main");
+	assert_string_equal(faults_taken(), "");
+	assert_int_equal(config->limits.clients, 6);
+	assert_int_equal(config->limits.line, 100);
+	assert_int_equal(config->limits.idle, 9);
+	assert_int_equal(config->unix_mode, 0600);
+	assert_int_equal(config->unix_owner, 8);
+	assert_int_equal(config->n_endpoints, 1);
+	assert_int_equal(config->endpoints[0].addr.port, 3);
+	assert_int_equal(access_count(config->access, ACCESS_ALLOW), 1);
+	assert_int_equal(access_count(config->access, ACCESS_DENY), 1);
+	config_free(config);
+	write_dropin("b.conf", "deny = [ ];");
+	config = load("main");
+	assert_int_equal(access_count(config->access, ACCESS_DENY), 0);
+	config_free(config);
+}
+
+TEST(the_port_of_any_file_counts_for_the_endpoints_of_any_other)
+{
+	struct config *config;
+
+	write_text("main", "listen = [ \"127.0.0.1\", \"127.0.0.1:80\" ];\n");
+	write_dropin("a.conf", "port = 4242;");
+	config = load("main");
+	assert_int_equal(config->endpoints[0].addr.port, 4242);
+	assert_int_equal(config->endpoints[1].addr.port, 80);
+	config_free(config);
+	/* And makes two of them one, told where the later one stands. */
+	write_dropin("a.conf", "port = 80;");
+	expect_load_fault("main", ":1: listen: 127.0.0.1:80 is named twice");
+	write_dropin("b.conf", "\nlisten = [ \"127.0.0.2:80\",\n \"127.0.0.2\" ];");
+	expect_load_fault("main", ".d/b.conf:3: listen: 127.0.0.2:80 is named twice");
+}
+
+TEST(faults_name_the_file_of_the_folder_and_those_of_all_files_are_told)
+{
+	char want[1024];
+
+	write_text("main", "\nport = 0;\n");
+	write_dropin("a.conf", "\n\nsyntax\n");
+	write_dropin("b.conf", "limits = {\n  line = 1; };");
 	assert_null(load("main"));
-	faults = faults_taken();
-	expect_part_fault(faults, "main:1: port: 0 is out of range, allowed is 1 to 65535\n");
-	line = strchr(faults, '\n') + 1;
-	expect_part_fault(
-	    line, "part:3: limits.line: 1 is out of range, allowed is 2 to 1048576 bytes\n");
-	line = strchr(line, '\n') + 1;
-	expect_part_fault(line, "main:3: trace: is a whole number, allowed are true and false\n");
+	snprintf(want, sizeof(want),
+	    "%s:2: port: 0 is out of range, allowed is 1 to 65535\n"
+	    "%s.d/a.conf:4: syntax error here or before, allowed is name = value;\n"
+	    "%s.d/b.conf:2: limits.line: 1 is out of range, allowed is 2 to 1048576 bytes\n",
+	    in_folder("main"), in_folder("main"), in_folder("main"));
+	assert_string_equal(faults_taken(), want);
 }
 
-TEST(a_fault_of_syntax_in_an_included_file_names_that_file)
+TEST(what_is_hidden_or_not_named_conf_is_passed_over)
 {
-	write_text("main", "@include \"part\"\n");
-	write_text("part", "\n\nport = = 3;\n");
+	static const char *const names[] = {".hidden.conf", ".conf", "a.conf~", "a.conf.dpkg-new",
+	    "README", "conf", "aconf", "a.CONF"};
+
+	write_text("main", "port = 80;\n");
+	for (size_t i = 0; i < LENGTH(names); i++)
+		write_dropin(names[i], "nonsense");
+	config_free(load("main"));
+	assert_string_equal(faults_taken(), "");
+	write_dropin("a.conf", "nonsense");
 	assert_null(load("main"));
-	expect_part_fault(
-	    faults_taken(), "part:3: syntax error here or before, allowed is name = value;\n");
+	faults_taken();
 }
 
-/* libconfig before 1.7 would end the process. */
-TEST(a_comment_that_does_not_end_in_an_included_file_is_a_fault_of_that_file)
+TEST(a_file_of_the_folder_that_cannot_be_read_is_a_fault)
 {
-	write_text("main", "@include \"part\"\nport = 4242; /* x */\n");
-	write_text("part", "trace = false;\n/* x\n");
-	assert_null(load("main"));
-	expect_part_fault(
-	    faults_taken(), "part:2: a comment that does not end, allowed is /* ... */\n");
+	write_text("main", "port = 80;\n");
+	write_dropin("a.conf", "");
+	assert_int_equal(mkdir(in_folder("main.d/b.conf"), 0700), 0);
+	expect_load_fault("main", ".d/b.conf: Is a directory");
+	rmdir(in_folder("main.d/b.conf"));
+	assert_int_equal(symlink("missing", in_folder("main.d/b.conf")), 0);
+	expect_load_fault("main", ".d/b.conf: No such file or directory");
+	unlink(in_folder("main.d/b.conf"));
+	file_write(in_folder("main.d/b.conf"), "x\0", 2);
+	expect_load_fault("main", ".d/b.conf: holds a NUL byte, allowed is text");
+	/* The way to switch one off. */
+	unlink(in_folder("main.d/b.conf"));
+	assert_int_equal(symlink("/dev/null", in_folder("main.d/b.conf")), 0);
+	config_free(load("main"));
+	assert_string_equal(faults_taken(), "");
 }
 
-TEST(a_folder_in_the_place_of_an_included_file_is_a_fault)
+TEST(a_folder_that_is_none_is_a_fault)
 {
-	write_text("main", "port = 80;\n@include \"folder\"\n");
-	assert_int_equal(mkdir(in_folder("folder"), 0700), 0);
-	expect_load_fault("main", ":2: @include \"folder\" names no file");
-	/* Also where an included file names it. */
-	write_text("main", "@include \"part\"\n");
-	write_text("part", "\n\n@include \"folder\"\n");
-	assert_null(load("main"));
-	expect_part_fault(faults_taken(), "part:3: @include \"folder\" names no file\n");
+	write_text("main", "port = 80;\n");
+	write_text("main.d", "");
+	expect_load_fault("main", ".d: Not a directory");
 }
 
-TEST(an_included_file_that_is_missing_is_a_fault_of_the_line)
+TEST(a_hundred_files_pass_and_one_more_does_not)
 {
-	const char *faults;
+	struct config *config;
+	char name[32], text[32];
 
-	write_text("main", "port = 80;\n@include \"missing\"\n");
-	assert_null(load("main"));
-	faults = faults_taken();
-	expect_part_fault(faults, "main:2: ");
-	/* One fault, one line. */
-	assert_ptr_equal(strchr(faults, '\n'), faults + strlen(faults) - 1);
+	write_text("main", "");
+	for (int i = 1; i <= FILES_MAX; i++) {
+		snprintf(name, sizeof(name), "%03d.conf", i);
+		snprintf(text, sizeof(text), "port = %d;", i);
+		write_dropin(name, text);
+	}
+	config = load("main");
+	assert_string_equal(faults_taken(), "");
+	assert_int_equal(config->port, FILES_MAX);
+	config_free(config);
+	write_dropin("more.conf", "");
+	expect_load_fault("main", ".d: holds too many files named *.conf, allowed are 100");
 }
 
-TEST(a_file_that_includes_itself_is_a_fault)
+TEST(a_pipe_is_no_file)
 {
-	write_text("main", "@include \"main\"\n");
-	assert_null(load("main"));
-	assert_string_not_equal(faults_taken(), "");
+	assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+	expect_load_fault(
+	    "pipe", ": is a pipe, allowed is a file, which each reload can read again");
 }
 
-/* Ten to the tenth ways to the end: a walk through all of them would outlast any time-out. */
-TEST(a_file_that_includes_itself_many_times_is_refused_like_one_that_does_so_once)
+TEST(whether_the_file_itself_has_settings_is_known)
 {
-	char text[256] = "";
+	struct config *config;
 
-	for (int i = 0; i < 10; i++)
-		strcat(text, "@include \"main\"\n");
-	write_text("main", text);
-	assert_null(load("main"));
-	assert_string_not_equal(faults_taken(), "");
+	write_text("main", "# port = 80;\n");
+	write_dropin("a.conf", "port = 80;");
+	config = load("main");
+	assert_false(config->has_settings);
+	config_free(config);
+	write_text("main", "limits = { };\n");
+	config = load("main");
+	assert_true(config->has_settings);
+	config_free(config);
 }
 
-TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too)
+/* Refuses each allocation of chatd's own in turn: a value or a fault, and nothing leaks. */
+static unsigned long
+refuse_each(struct config *(*make)(void))
 {
-	write_text("main", "@include \"part\"\n");
-	write_text("part", "port = 4294976330;\n");
-	assert_null(load("main"));
-	expect_part_fault(
-	    faults_taken(), "part:1: port: 4294976330 is out of range, allowed is 1 to 65535\n");
-}
-
-/* Each allocation of chatd's own is refused in turn: a value or a fault, and nothing leaks. */
-TEST(refused_memory_is_a_fault_like_any_other)
-{
-	static const char text[] =
-	    "listen = [ \"127.0.0.1\", \"::1\" ]; allow = [ \"10.0.0.0/8\" ];"
-	    "deny = [ \"10.0.0.1\" ];";
+	struct config *config = NULL;
 	unsigned long refused = 0;
 
-	for (;; refused++) {
-		struct config *config;
-
+	for (; config == NULL; refused++) {
 		seam_reset();
 		seam_fail(SEAM_MEMORY, refused, 1, ENOMEM);
-		config = config_parse(text, "FILE", 0, faults_take);
-		if (config != NULL) {
-			/* None was left to refuse. */
-			assert_int_equal(seam_calls(SEAM_MEMORY), refused);
-			assert_string_equal(faults_taken(), "");
-			config_free(config);
-			break;
+		config = make();
+		if (config == NULL) {
+			assert_int_equal(errno, ENOMEM);
+			assert_non_null(strstr(faults_taken(), "Cannot allocate memory"));
 		}
-		assert_non_null(strstr(faults_taken(), "Cannot allocate memory"));
 	}
-	assert_true(refused >= 5);
-	seam_reset();
-	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	file_write(in_folder("good"), "", 0);
-	expect_load_fault("good", ": Cannot allocate memory");
+	/* None was left to refuse. */
+	assert_int_equal(seam_calls(SEAM_MEMORY), refused - 1);
+	assert_string_equal(faults_taken(), "");
+	config_free(config);
+	return refused;
+}
+
+static struct config *
+make_of_text(void)
+{
+	return config_parse("listen = [ \"127.0.0.1\", \"::1\" ]; allow = [ \"10.0.0.0/8\" ];"
+			    "deny = [ \"10.0.0.1\" ];",
+	    "FILE", 0, faults_take);
+}
+
+static struct config *
+make_of_files(void)
+{
+	return load("main");
+}
+
+TEST(refused_memory_is_a_fault_like_any_other)
+{
+	assert_true(refuse_each(make_of_text) >= 5);
+	write_text("main", "port = 80;\n");
+	write_dropin("a.conf", "port = 81;");
+	assert_true(refuse_each(make_of_files) >= 8);
+}
+
+TEST(a_fault_that_is_not_memory_says_so)
+{
+	write_text("main", "port = 0;\n");
+	assert_null(load("main"));
+	assert_int_equal(errno, EINVAL);
+	assert_null(load("missing"));
+	assert_int_equal(errno, EINVAL);
+	faults_taken();
 }
 
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -283,17 +353,18 @@ main(void)
 	    FILE_TEST(a_comment_may_end_the_file_without_a_newline),
 	    FILE_TEST(a_comment_that_does_not_end_is_a_fault),
 	    FILE_TEST(a_file_of_the_full_length_passes_and_one_byte_more_does_not),
-	    FILE_TEST(an_included_file_is_looked_for_beside_the_file_that_names_it),
-	    FILE_TEST(an_included_file_may_be_named_by_its_whole_path),
-	    FILE_TEST(faults_of_an_included_file_name_that_file_and_its_line),
-	    FILE_TEST(a_fault_of_syntax_in_an_included_file_names_that_file),
-	    FILE_TEST(a_comment_that_does_not_end_in_an_included_file_is_a_fault_of_that_file),
-	    FILE_TEST(a_folder_in_the_place_of_an_included_file_is_a_fault),
-	    FILE_TEST(an_included_file_that_is_missing_is_a_fault_of_the_line),
-	    FILE_TEST(a_file_that_includes_itself_is_a_fault),
-	    FILE_TEST(a_file_that_includes_itself_many_times_is_refused_like_one_that_does_so_once),
-	    FILE_TEST(a_number_too_large_for_32_bits_is_found_in_an_included_file_too),
+	    FILE_TEST(files_of_the_folder_override_in_the_order_of_their_names),
+	    FILE_TEST(groups_merge_setting_by_setting_and_lists_are_replaced),
+	    FILE_TEST(the_port_of_any_file_counts_for_the_endpoints_of_any_other),
+	    FILE_TEST(faults_name_the_file_of_the_folder_and_those_of_all_files_are_told),
+	    FILE_TEST(what_is_hidden_or_not_named_conf_is_passed_over),
+	    FILE_TEST(a_file_of_the_folder_that_cannot_be_read_is_a_fault),
+	    FILE_TEST(a_folder_that_is_none_is_a_fault),
+	    FILE_TEST(a_hundred_files_pass_and_one_more_does_not),
+	    FILE_TEST(a_pipe_is_no_file),
+	    FILE_TEST(whether_the_file_itself_has_settings_is_known),
 	    FILE_TEST(refused_memory_is_a_fault_like_any_other),
+	    FILE_TEST(a_fault_that_is_not_memory_says_so),
 	};
 
 	return cmocka_run_group_tests_name("config: its file", tests, NULL, NULL);

@@ -61,7 +61,7 @@ TEST(each_message_is_one_line_at_once)
 
 TEST(a_fault_is_written_as_it_is)
 {
-	log_fault("100%s of %n");
+	log_fault(LOG_ERR, "100%s of %n");
 	assert_string_equal(caught(STDERR_FILENO), "100%s of %n\n");
 }
 
@@ -77,9 +77,12 @@ TEST(in_the_journal_each_message_bears_its_level)
 	log_error("error");
 	log_warn("warning");
 	log_info("info");
+	log_fault(LOG_ERR, "fault");
+	log_fault(LOG_WARNING, "doubt");
 	seam_pass_at(NOW);
 	log_limited(LOG_REFUSED, "refused");
-	assert_string_equal(caught(STDERR_FILENO), "<3>error\n<4>warning\n<6>info\n<4>refused\n");
+	assert_string_equal(caught(STDERR_FILENO),
+	    "<3>error\n<4>warning\n<6>info\n<3>fault\n<4>doubt\n<4>refused\n");
 }
 
 TEST(a_burst_is_written_and_one_more_is_only_counted)

@@ -65,8 +65,8 @@ expect(const char *file, uint16_t port, bool check)
 	assert_string_equal(caught(STDERR_FILENO), "");
 }
 
-#define USAGE                                  \
-	"usage: chatd [-c FILE] [-t] [PORT]\n" \
+#define USAGE                                       \
+	"usage: chatd [-c FILE] [-t | -T] [PORT]\n" \
 	"       chatd -h | -V\n"
 
 TEST(alone_it_reads_the_installed_file)
@@ -103,6 +103,18 @@ TEST(checking_is_about_a_file_whatever_the_port)
 	expect(CHATD_CONF, 80, true);
 	assert_int_equal(parse("-t", "-c", "other.conf", "80"), OPTIONS_SERVE);
 	expect("other.conf", 80, true);
+}
+
+TEST(printing_is_checking_and_more)
+{
+	assert_int_equal(parse("-T", NULL, NULL, NULL), OPTIONS_SERVE);
+	assert_true(options.print);
+	expect(CHATD_CONF, 0, true);
+	assert_int_equal(parse("-tT", "-c", "other.conf", "80"), OPTIONS_SERVE);
+	assert_true(options.print);
+	expect("other.conf", 80, true);
+	assert_int_equal(parse("-t", NULL, NULL, NULL), OPTIONS_SERVE);
+	assert_false(options.print);
 }
 
 TEST(the_first_and_the_last_port_pass_and_those_beside_them_do_not)
@@ -164,7 +176,7 @@ TEST(help_goes_to_standard_output_and_begins_with_the_usage)
 TEST(the_version_is_one_line_on_standard_output)
 {
 	assert_int_equal(parse("-V", NULL, NULL, NULL), OPTIONS_DONE);
-	assert_string_equal(caught(STDOUT_FILENO), "chatd " CHATD_VERSION "\n");
+	assert_string_equal(caught(STDOUT_FILENO), "chatd " CHATD_VERSION " " CHATD_FEATURES "\n");
 	assert_string_equal(caught(STDERR_FILENO), "");
 }
 
@@ -189,6 +201,7 @@ main(void)
 	    OPTIONS_TEST(a_file_takes_the_place_of_the_installed_one),
 	    OPTIONS_TEST(a_port_beside_a_file_is_both),
 	    OPTIONS_TEST(checking_is_about_a_file_whatever_the_port),
+	    OPTIONS_TEST(printing_is_checking_and_more),
 	    OPTIONS_TEST(the_first_and_the_last_port_pass_and_those_beside_them_do_not),
 	    OPTIONS_TEST(a_wrong_command_line_shows_the_usage_on_standard_error),
 	    OPTIONS_TEST(help_goes_to_standard_output_and_begins_with_the_usage),

@@ -1,6 +1,5 @@
 #include "unit.h"
 
-#include <libconfig.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,100 +48,63 @@ TEST(numbers_in_strings_and_comments_are_none)
 			assert_string_equal(texts[i], "passed over");
 }
 
-/* What quirks_includes saw, as "1:name 2:name ". */
-static char seen[1 << 14];
-
-static void
-see(void *context, int line, const char *name)
+TEST(a_number_of_64_bits_is_what_it_says)
 {
-	size_t len = strlen(seen);
-
-	assert_ptr_equal(context, seen);
-	snprintf(seen + len, sizeof(seen) - len, "%d:%s ", line, name);
+	assert_int_equal(quirks_number("a = 4294967294L; b = -2;", -2), -2);
+	assert_int_equal(quirks_number("a = 4294967294; b = 1;", -2), 4294967294);
 }
 
-static int open_comment;
-
-static const char *
-includes(const char *text)
+/* Where long has 32 bits libconfig takes the largest one for a number past it. */
+TEST(a_number_past_the_largest_one_is_found_as_well)
 {
-	seen[0] = '\0';
-	open_comment = quirks_includes(text, see, seen);
-	return seen;
+	assert_int_equal(quirks_number("owner = 4294967296;", INT_MAX), 4294967296);
+	assert_int_equal(quirks_number("owner = -4294967296;", INT_MIN), -4294967296);
+	assert_int_equal(quirks_number("owner = 2147483647;", INT_MAX), INT_MAX);
+	assert_int_equal(quirks_number("a = 4294967296; b = 5;", 5), 5);
 }
 
-TEST(each_file_to_be_included_is_seen_with_its_line)
+static const struct {
+	const char *text;
+	int line;
+	enum quirk quirk;
+} finds[] = {
+    {"", 0, 0},
+    {"/* x */", 0, 0},
+    {"/**/", 0, 0},
+    {"a = \"/*\";\n", 0, 0},
+    {"# /*\n// /*\n", 0, 0},
+    {"*/ /", 0, 0},
+    {"/* x", 1, QUIRK_COMMENT},
+    {"/*", 1, QUIRK_COMMENT},
+    {"/*/", 1, QUIRK_COMMENT},
+    {"a = 1;\n/* x */\n  /* y *\n/", 3, QUIRK_COMMENT},
+    {"a = \"two\nlines\";\n/*", 3, QUIRK_COMMENT},
+    {"# @include \"part\"", 0, 0},
+    {"// @include \"part\"\n", 0, 0},
+    {"/* @include \"part\" */", 0, 0},
+    {"a = \"@include \\\"part\\\"\";", 0, 0},
+    {"@inclu", 0, 0},
+    {"@ include \"part\"", 0, 0},
+    {"@include \"part\"", 1, QUIRK_INCLUDE},
+    {"@include part", 1, QUIRK_INCLUDE},
+    {"@include", 1, QUIRK_INCLUDE},
+    {"a = 1; @include \"part\"", 1, QUIRK_INCLUDE},
+    {"port = 80;\n\n  @include \"a\"\n@include \"b\"\n", 3, QUIRK_INCLUDE},
+    {"/*\n*/\n# x\n@include \"part\"", 4, QUIRK_INCLUDE},
+    {"a = \"two\nlines\";\n@include \"part\"", 3, QUIRK_INCLUDE},
+    {"@include \"a\"\n/*\n", 1, QUIRK_INCLUDE},
+    {"\n/*\n@include \"b\"\n", 2, QUIRK_COMMENT},
+};
+
+TEST(a_comment_that_does_not_end_and_an_include_are_found_with_their_line)
 {
-	assert_string_equal(includes(""), "");
-	assert_string_equal(includes("@include \"part\""), "1:part ");
-	assert_string_equal(includes("@include\t \"part\"\n"), "1:part ");
-	assert_string_equal(
-	    includes("port = 80;\n\n  @include \"a\"\n@include \"b\"\n"), "3:a 4:b ");
-	assert_string_equal(includes("/*\n*/\n# x\n@include \"part\""), "4:part ");
-	assert_string_equal(includes("a = \"two\nlines\";\n@include \"part\""), "3:part ");
-	assert_string_equal(
-	    includes("@include \"with \\\"quotes\\\" and \\\\\""), "1:with \"quotes\" and \\ ");
-	assert_string_equal(includes("@include \"\""), "1: ");
-}
+	for (size_t i = 0; i < LENGTH(finds); i++) {
+		enum quirk quirk;
 
-TEST(what_only_looks_like_an_include_is_not_seen)
-{
-	static const char *const texts[] = {"# @include \"part\"", "// @include \"part\"\n",
-	    "/* @include \"part\" */", "a = \"@include \\\"part\\\"\";", "@include part",
-	    "@include", "@inclu", "@ include \"part\""};
-
-	for (size_t i = 0; i < LENGTH(texts); i++)
-		assert_string_equal(includes(texts[i]), "");
-}
-
-TEST(a_comment_that_does_not_end_is_told_with_its_line)
-{
-	static const struct {
-		const char *text;
-		int line;
-	} cases[] = {
-	    {"", 0},
-	    {"/* x */", 0},
-	    {"/**/", 0},
-	    {"/* x", 1},
-	    {"/*", 1},
-	    {"/*/", 1},
-	    {"a = 1;\n/* x */\n  /* y *\n/", 3},
-	    {"a = \"/*\";\n", 0},
-	    {"# /*\n// /*\n", 0},
-	    {"a = \"two\nlines\";\n/*", 3},
-	    {"*/ /", 0},
-	};
-
-	for (size_t i = 0; i < LENGTH(cases); i++) {
-		includes(cases[i].text);
-		assert_int_equal(open_comment, cases[i].line);
+		assert_int_equal(quirks_find(finds[i].text, &quirk), finds[i].line);
+		if (finds[i].line > 0)
+			assert_int_equal(quirk, finds[i].quirk);
 	}
-	assert_string_equal(includes("@include \"a\"\n/*\n@include \"b\"\n"), "1:a ");
-	assert_int_equal(open_comment, 2);
-}
-
-TEST(a_name_of_any_length_is_kept_within_its_room)
-{
-	static char text[PATH_MAX + 100];
-
-	for (size_t len = PATH_MAX - 3; len < PATH_MAX + 3; len++) {
-		size_t kept = len < PATH_MAX - 1 ? len : PATH_MAX - 1;
-
-		strcpy(text, "@include \"");
-		memset(text + 10, 'x', len);
-		strcpy(text + 10 + len, "\"\n");
-		assert_int_equal(strlen(includes(text)), kept + strlen("1: "));
-	}
-}
-
-TEST(an_absolute_include_is_a_quirk_of_old_versions_only)
-{
-	bool old = LIBCONFIG_VER_MAJOR == 1 && LIBCONFIG_VER_MINOR < 7;
-
-	assert_int_equal(quirks_absolute("@include \"/etc/part\""), old);
-	assert_false(quirks_absolute("@include \"part\""));
-	assert_false(quirks_absolute(""));
 }
 
 /* Whatever is cut off anywhere: not a byte past the end is looked at. */
@@ -154,14 +116,14 @@ TEST(random_texts_are_read_within_bounds)
 	random_start();
 	for (int round = 0; round < 20000; round++) {
 		char text[200] = "", *exact;
+		enum quirk quirk;
 
 		for (uint32_t i = random_below(12); i > 0; i--)
 			strcat(text, pieces[random_below(LENGTH(pieces))]);
 		/* A copy that ends where the text does, so that sanitizers see the end. */
 		exact = strdup(text);
 		quirks_number(exact, 9034);
-		quirks_absolute(exact);
-		includes(exact);
+		quirks_find(exact, &quirk);
 		free(exact);
 	}
 }
@@ -173,11 +135,9 @@ main(void)
 	    cmocka_unit_test(a_number_too_large_is_found_wherever_it_stands),
 	    cmocka_unit_test(a_number_that_is_as_it_is_written_stays),
 	    cmocka_unit_test(numbers_in_strings_and_comments_are_none),
-	    cmocka_unit_test(each_file_to_be_included_is_seen_with_its_line),
-	    cmocka_unit_test(what_only_looks_like_an_include_is_not_seen),
-	    cmocka_unit_test(a_comment_that_does_not_end_is_told_with_its_line),
-	    cmocka_unit_test(a_name_of_any_length_is_kept_within_its_room),
-	    cmocka_unit_test(an_absolute_include_is_a_quirk_of_old_versions_only),
+	    cmocka_unit_test(a_number_of_64_bits_is_what_it_says),
+	    cmocka_unit_test(a_number_past_the_largest_one_is_found_as_well),
+	    cmocka_unit_test(a_comment_that_does_not_end_and_an_include_are_found_with_their_line),
 	    cmocka_unit_test(random_texts_are_read_within_bounds),
 	};
 

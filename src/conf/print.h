@@ -1,0 +1,17 @@
+/*
+ * print: the settings in force, in the format of the file.
+ */
+#ifndef CHATD_PRINT_H
+#define CHATD_PRINT_H
+
+#include <stdio.h>
+
+#include "conf/config.h"
+
+/*
+ * Every setting; read again, the text gives the same config. Times are in seconds, sizes in bytes.
+ * Owner and group are left out where none is set. Who writes to out sees to its errors.
+ */
+void config_print(const struct config *config, FILE *out);
+
+#endif
