@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/systemd.h"
 #include "base/trace.h"
+#include "conf/advice.h"
 #include "conf/config.h"
 #include "conf/options.h"
 #include "conf/print.h"
@@ -75,10 +76,12 @@ carry_out(const struct options *options, struct config *config, int inherited)
 
 	if (!options->check)
 		return serve(config, inherited);
-	if (options->print)
+	if (options->print) {
 		result = say_settings(config);
-	else
+	} else {
+		advise(config, log_fault);
 		result = options_say("%s: ok\n", options->file);
+	}
 	config_free(config);
 	return result;
 }

@@ -27,6 +27,21 @@ def check(tmp):
     return check
 
 
+@pytest.fixture
+def dropin(tmp):
+    """dropin(name, text): writes a file into the folder beside the one of `check`."""
+    os.mkdir(f"{tmp}/chatd.conf.d")
+
+    def dropin(name, text):
+        with open(f"{tmp}/chatd.conf.d/{name}", "w", encoding="utf-8") as file:
+            file.write(text)
+    return dropin
+
+
+# Whoever runs the check, it has the packaged service in mind.
+LOW_PORT = r"FILE: listen: warning: \S+: a port below 1024 takes CAP_NET_BIND_SERVICE, .+"
+
+
 def good(result):
     assert (result.returncode, result.stdout, result.stderr) == (0, "FILE: ok\n", "")
 
@@ -153,9 +168,31 @@ def test_a_wrong_type_in_a_group_is_a_fault(check, setting):
     bad(check(setting), rf"FILE:2: {group}\.{name}: .+, .+")
 
 
-@pytest.mark.parametrize("value", [1, 80, 65535])
-def test_ports_within_the_range(check, value):
+def privileged_ports():
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        return int(file.read())
+
+
+@pytest.mark.skipif(privileged_ports() != 1024, reason="this machine has other privileged ports")
+@pytest.mark.parametrize("value", [1, 80, 1023])
+def test_ports_that_take_a_right_are_doubted(check, value):
+    doubted(check(f"port = {value};"), LOW_PORT)
+    doubted(check(f'listen = [ "127.0.0.1:{value}", "[::1]:{value}", "127.0.0.1:1024" ];'),
+            LOW_PORT, LOW_PORT)
+
+
+@pytest.mark.parametrize("value", [1024, 65535])
+def test_other_ports_within_the_range(check, value):
     good(check(f"port = {value};"))
+
+
+def test_a_file_that_not_everybody_may_read_is_doubted(check, dropin, tmp):
+    dropin("a.conf", "")
+    good(check(""))
+    for file in ("chatd.conf", "chatd.conf.d/a.conf"):
+        os.chmod(f"{tmp}/{file}", 0o640)
+    doubted(check(""), r"FILE: warning: not everybody may read it; .+",
+            r"FILE\.d/a\.conf: warning: not everybody may read it; .+")
 
 
 @pytest.mark.parametrize("value", [0, -1, 65536, 4294976330, "9223372036854775807L", -2147483648])
@@ -221,7 +258,7 @@ def test_a_bad_listen_address_is_a_fault(check, address):
     bad(check(f'listen = [ "127.0.0.1:0",\n "{address}" ];'), r"FILE:[12]: listen(\[1\])?: .+")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "[::1]:80", "localhost", "0.0.0.0", "::",
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "[::1]:8080", "localhost", "0.0.0.0", "::",
                                      "127.0.0.1:65535", "/" + "x" * 106])
 def test_a_good_listen_address_is_none(check, address):
     good(check(f'listen = [ "{address}" ];'))
@@ -292,17 +329,6 @@ def test_the_same_setting_twice_is_a_fault(check):
         r"FILE:4: limits\.line: is there already, in line 2")
 
 
-@pytest.fixture
-def dropin(tmp):
-    """dropin(name, text): writes a file into the folder beside the one of `check`."""
-    os.mkdir(f"{tmp}/chatd.conf.d")
-
-    def dropin(name, text):
-        with open(f"{tmp}/chatd.conf.d/{name}", "w", encoding="utf-8") as file:
-            file.write(text)
-    return dropin
-
-
 def in_force(tmp):
     """What -T prints, as {name: value}; those of groups by their own names."""
     result = run("-T", "-c", f"{tmp}/chatd.conf")
@@ -311,23 +337,23 @@ def in_force(tmp):
 
 
 def test_files_of_the_folder_override_in_the_order_of_their_names(check, dropin, tmp):
-    dropin("50-team.conf", "port = 5; limits = { idle = 50; };")
-    dropin("90-host.conf", 'port = 9; listen = [ "127.0.0.9" ];')
+    dropin("50-team.conf", "port = 5555; limits = { idle = 50; };")
+    dropin("90-host.conf", 'port = 9999; listen = [ "127.0.0.9" ];')
     dropin("10-first.conf", "port = 1; sanitize = true;")
     dropin("99-other.txt", "nonsense")
     dropin(".99-hidden.conf", "nonsense")
     good(check('listen = [ "127.0.0.1", "127.0.0.2" ]; limits = { idle = 5; line = 77; };'))
     settings = in_force(tmp)
-    assert settings["port"] == "9"
-    assert settings["listen"] == '[ "127.0.0.9:9" ]'
+    assert settings["port"] == "9999"
+    assert settings["listen"] == '[ "127.0.0.9:9999" ]'
     assert settings["sanitize"] == "true"
     assert (settings["idle"], settings["line"]) == ("50", "77")
 
 
 def test_the_port_counts_for_addresses_of_every_file(check, dropin, tmp):
     dropin("1.conf", "port = 4242;")
-    good(check('listen = [ "127.0.0.1", "[::1]:5" ];'))
-    assert in_force(tmp)["listen"] == '[ "127.0.0.1:4242", "[::1]:5" ]'
+    good(check('listen = [ "127.0.0.1", "[::1]:5555" ];'))
+    assert in_force(tmp)["listen"] == '[ "127.0.0.1:4242", "[::1]:5555" ]'
 
 
 def test_faults_of_all_files_are_told_with_their_names(check, dropin):
@@ -356,7 +382,7 @@ def test_an_unreadable_file_is_a_fault_also_for_the_check(check, dropin, tmp):
 
 def test_a_hundred_files_pass_and_one_more_does_not(check, dropin):
     for n in range(100):
-        dropin(f"{n:03}.conf", f"port = {n + 1};")
+        dropin(f"{n:03}.conf", f"port = {n + 1024};")
     good(check(""))
     dropin("one-more.conf", "")
     bad(check(""), r"FILE\.d: holds too many files named \*\.conf, allowed are 100")
@@ -376,7 +402,7 @@ def test_an_include_is_refused_and_the_folder_is_named(check, tmp):
 def test_what_is_printed_is_every_setting_and_in_order_again(check, tmp):
     good(check(f"""
         port = 4242;
-        listen = [ "localhost", "[::1]:5", "{tmp}/socket" ];
+        listen = [ "localhost", "[::1]:5555", "{tmp}/socket" ];
         allow = [ "127.0.0.0/8", "10.1.2.3", "fc00::/7" ];
         deny = [ "127.0.0.9" ];
         limits = {{ stall = "5m"; lag = "2h"; queue = "2M"; line = "1K"; }};
@@ -404,7 +430,7 @@ def test_printing_tells_faults_like_the_check(check, tmp):
 
 
 def test_the_port_of_the_command_line_is_printed(check, tmp):
-    good(check('port = 1; listen = "127.0.0.1";'))
+    good(check('port = 1111; listen = "127.0.0.1";'))
     assert 'listen = [ "127.0.0.1:4242" ];\n' in run("-T", "-c", f"{tmp}/chatd.conf", "4242").stdout
 
 
@@ -443,7 +469,7 @@ def test_addresses_of_which_one_holds_the_other_are_a_fault(check, listen):
     bad(check(f"\nlisten = [ {listen} ];"), r"FILE:2: listen: \S+ is one of the addresses of \S+, .+")
 
 
-@pytest.mark.parametrize("listen", ['"::", "0.0.0.0"', '"::", "127.0.0.1"', '"0.0.0.0:1", "127.0.0.1:2"',
+@pytest.mark.parametrize("listen", ['"::", "0.0.0.0"', '"::", "127.0.0.1"', '"0.0.0.0:1111", "127.0.0.1:2222"',
                                     '"0.0.0.0:0", "127.0.0.1:0"'])
 def test_other_addresses_stand_beside_each_other(check, listen):
     good(check(f"listen = [ {listen} ];"))
