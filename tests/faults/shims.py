@@ -16,7 +16,9 @@ class Shim:
     """The numbers that a shim shares with the test, as attributes. See memory.c, sockets.c."""
 
     def __init__(self, folder, name, **fields):
-        library = os.path.join(FOLDER, f"lib{name}.so")
+        # LD_PRELOAD ends at a blank, which the name of the build's folder may have.
+        library = os.path.join(str(folder), f"lib{name}.so")
+        os.symlink(os.path.join(FOLDER, f"lib{name}.so"), library)
         path = os.path.join(str(folder), f"shim-{name}")
         with open(path, "w+b") as file:
             file.write(bytes(8 * len(fields)))

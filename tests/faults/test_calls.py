@@ -176,7 +176,7 @@ class Story:
 
     def settings(self):
         return (f"limits = {{ clients = {self.CLIENTS}; line = 4096; }};\n"
-                "unix = { owner = 0; mode = \"0600\"; };\n"
+                f"unix = {{ owner = {os.getuid()}; mode = \"0600\"; }};\n"
                 'allow = [ "127.0.0.0/8" ];\n')
 
     def waits(self, since=0):

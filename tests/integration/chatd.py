@@ -51,8 +51,8 @@ def needs_systemd():
 PATIENCE = float(os.environ.get("CHATD_PATIENCE", "30"))
 
 # libconfig leaks a byte or two at syntax errors.
-os.environ.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions="
-                      + os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp"))
+os.environ.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions='"
+                      + os.path.join(os.path.dirname(os.path.abspath(__file__)), "lsan.supp") + "'")
 
 # Added to the environment under strace, where LeakSanitizer cannot work.
 NO_LEAK_CHECK = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
