@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/trace.h"
+#include "host/report.h"
 
 /*
  * Descriptors beside those of clients and listeners: 0 to 2, the manager's, a file being read, a
@@ -82,7 +83,7 @@ server_listen(struct server *server, int inherited)
 	const struct config *config = server->config;
 	rlim_t files;
 
-	if (signals_open(&server->loop.waiting) < 0) {
+	if (signals_open(&server->loop.waiting, config->file != NULL) < 0) {
 		log_error("signals: %s", strerror(errno));
 		return -1;
 	}
@@ -195,9 +196,7 @@ reload(struct server *server)
 	/* The manager wants a time that is not before its signal. */
 	notify_reloading(&server->notify, clock_tick());
 	first_fault[0] = '\0';
-	if (server->config->file == NULL)
-		log_warn("nothing to reload: chatd was started without a file");
-	else if (load_anew(server))
+	if (load_anew(server))
 		notify_accepted(&server->notify);
 	else
 		notify_refused(&server->notify, first_fault);
@@ -252,7 +251,7 @@ next_pass(const struct server *server, int64_t due)
 int
 server_run(struct server *server)
 {
-	clock_tick();
+	server->started = clock_tick();
 	notify_ready(&server->notify);
 	for (;;) {
 		int64_t due;
@@ -271,6 +270,8 @@ server_run(struct server *server)
 			begin_end(server);
 		if (signals_to_reload() && server->phase == SERVER_SERVES)
 			reload(server);
+		if (signals_to_report())
+			report_write(&server->chat, server->started);
 		loop_read(&server->loop);
 		chat_deliver(&server->chat);
 		loop_write(&server->loop);

@@ -32,6 +32,7 @@ struct server {
 	struct streams streams;
 	struct chat chat;
 	struct notify notify;
+	int64_t started; /* when it began to serve */
 	enum server_phase phase;
 	int64_t phase_ends; /* at the latest; CLOCK_NEVER while it serves */
 };

@@ -3,15 +3,18 @@
 #include <stddef.h>
 #include <time.h>
 
-static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 #define HANDLED (sizeof(handled) / sizeof(handled[0]))
 
-static volatile sig_atomic_t to_end, to_reload;
+static volatile sig_atomic_t to_end, to_reload, to_report;
+static bool hangup_ends;
 
 static void
 on_signal(int number)
 {
-	if (number == SIGHUP)
+	if (number == SIGUSR1)
+		to_report = 1;
+	else if (number == SIGHUP && !hangup_ends)
 		to_reload = 1;
 	else
 		to_end++;
@@ -25,17 +28,29 @@ fill(sigset_t *set)
 		sigaddset(set, handled[i]);
 }
 
+static bool
+is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 int
-signals_open(sigset_t *waiting)
+signals_open(sigset_t *waiting, bool can_reload)
 {
 	struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
 	sigset_t blocked;
 
-	to_end = to_reload = 0;
+	to_end = to_reload = to_report = 0;
+	hangup_ends = !can_reload;
 	fill(&blocked);
-	for (size_t i = 0; i < HANDLED; i++)
+	for (size_t i = 0; i < HANDLED; i++) {
+		if (handled[i] == SIGHUP && hangup_ends && is_ignored(SIGHUP))
+			continue;
 		if (sigaction(handled[i], &action, NULL) < 0)
 			return -1;
+	}
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0 ||
 	    sigprocmask(SIG_BLOCK, &blocked, waiting) < 0)
 		return -1;
@@ -62,11 +77,23 @@ signals_to_end(void)
 	return to_end;
 }
 
+static bool
+take(volatile sig_atomic_t *flag)
+{
+	bool was_set = *flag != 0;
+
+	*flag = 0;
+	return was_set;
+}
+
 bool
 signals_to_reload(void)
 {
-	bool reload = to_reload != 0;
+	return take(&to_reload);
+}
 
-	to_reload = 0;
-	return reload;
+bool
+signals_to_report(void)
+{
+	return take(&to_report);
 }

@@ -83,6 +83,8 @@ acceptor_open(struct acceptor *acceptor, const struct config *config, int inheri
 		log_error("%s", error);
 		return -1;
 	}
+	if (inherited > 0 && (config->names_listen || config->fixed_port != 0))
+		log_warn("sockets were passed, so port and listen are not used");
 	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
 		if (loop_reserve(acceptor->pool->loop, &acceptor->class, listener->fd) < 0) {
 			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));

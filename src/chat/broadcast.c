@@ -45,8 +45,10 @@ void
 broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
 	struct msg *fresh = &broadcast->fresh;
+	uint64_t lines = line_count(msg_data(msg), msg->len);
 
-	broadcast->lines += line_count(msg_data(msg), msg->len);
+	broadcast->lines += lines;
+	conn->lines += lines;
 	if (broadcast->pool->config->sanitize)
 		line_sanitize(msg_data(msg), msg->len);
 	if (fresh->buf != NULL) {

@@ -79,7 +79,7 @@ void
 pressure_begin_window(struct conn *conn)
 {
 	conn->window_began = clock_now();
-	conn->window_bytes = conn_unacked(conn);
+	conn->window_bytes = (uint32_t)conn_unacked(conn);
 }
 
 void
@@ -124,7 +124,7 @@ pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written
 	if (!conn->above_high_water)
 		return;
 	conn_progressed(conn);
-	conn->window_bytes += (int64_t)written;
+	conn->window_bytes += (uint32_t)MIN(written, UINT32_MAX - conn->window_bytes);
 	if (broadcast_lag(pressure->broadcast, conn) > pressure->pool->config->limits.queue / 2)
 		return;
 	if (conn->hold_logged)

@@ -47,7 +47,7 @@ lag_due(struct timeouts *timeouts, struct conn *conn)
 
 	if (limits->lag == 0)
 		return CLOCK_NEVER;
-	if (clock_now() < due || conn->window_bytes - conn_unacked(conn) < limits->queue)
+	if (clock_now() < due || (int64_t)conn->window_bytes - conn_unacked(conn) < limits->queue)
 		return due;
 	pressure_begin_window(conn);
 	return deadline(clock_now(), limits->lag);

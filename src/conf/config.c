@@ -64,6 +64,7 @@ config_of(const struct source *source)
 static void
 read_port(struct source *source, const config_setting_t *setting, const struct rule *rule)
 {
+	config_of(source)->names_listen = true;
 	setting_number(source, setting, rule);
 	if (config_of(source)->fixed_port != 0)
 		config_of(source)->port = config_of(source)->fixed_port;
@@ -213,6 +214,7 @@ draft_finish(struct draft *draft, struct source *source)
 {
 	struct config *config = &draft->config, *value = malloc(sizeof(*value));
 
+	config->names_listen |= draft->listens.count > 0;
 	config->endpoints =
 	    listens_resolve(&draft->listens, (uint16_t)config->port, source, &config->n_endpoints);
 	access_sort(config->access);

@@ -45,6 +45,7 @@ struct limits {
 struct config {
 	char *file;          /* NULL: built-in defaults */
 	bool has_settings;   /* in file itself, whatever FILE.d holds */
+	bool names_listen;   /* some file has port or listen */
 	uint16_t fixed_port; /* of the command line, stronger than the file's; 0: none */
 	uint32_t port;
 	struct endpoint *endpoints;

@@ -39,12 +39,13 @@ struct conn {
 	uint8_t refusals;   /* calls in a row that a ready socket refused, see backoff.h */
 	uint8_t unfinished; /* bytes at the end of line: a telnet command, perhaps */
 	/* Who is above high water holds the pool; what follows is only for that, see pressure.h. */
-	bool above_high_water;
-	bool hold_logged;
+	bool above_high_water : 1;
+	bool hold_logged : 1;
 	int unacked;              /* bytes that the kernel had for it at last_progress_at */
-	int64_t last_progress_at; /* when bytes last left; of a leaving one: when that began */
+	uint32_t window_bytes;    /* that it had when the window began, and those written since */
 	int64_t window_began;     /* of limits.lag, the first one with the hold itself */
-	int64_t window_bytes;     /* that the kernel had for it then, and those written since */
+	int64_t last_progress_at; /* when bytes last left; of a leaving one: when that began */
+	uint64_t lines;           /* that it has said */
 	struct part own;          /* what it said in this pass, until that is in the queues */
 	struct line line;         /* the piece of a line whose end has not come yet */
 	int64_t last_line_at;     /* when its last line came, or the connection itself */

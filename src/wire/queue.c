@@ -134,14 +134,20 @@ queue_cut(struct queue *queue)
 		msg_unref(&queue->spans[--queue->tail]);
 }
 
-size_t
-queue_weight(const struct queue *queue)
+uint64_t
+queue_bytes(const struct queue *queue)
 {
-	size_t weight = 0;
+	uint64_t bytes = 0;
 
 	for (uint32_t i = queue->head; i < queue->tail; i++)
-		weight += queue->spans[i].len + QUEUE_SPAN;
-	return weight;
+		bytes += queue->spans[i].len;
+	return bytes;
+}
+
+uint64_t
+queue_weight(const struct queue *queue)
+{
+	return queue_bytes(queue) + (uint64_t)(queue->tail - queue->head) * QUEUE_SPAN;
 }
 
 uint64_t

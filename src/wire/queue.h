@@ -47,8 +47,10 @@ void queue_consume(struct queue *queue, size_t len);
  */
 void queue_cut(struct queue *queue);
 
+/* Bytes that wait. */
+uint64_t queue_bytes(const struct queue *queue);
 /* Bytes that wait, and QUEUE_SPAN for each span, since it may have a buf of its own. */
-size_t queue_weight(const struct queue *queue);
+uint64_t queue_weight(const struct queue *queue);
 #define QUEUE_SPAN 64
 
 /* Bytes received since the oldest one that waits, up to position: the memory the queue keeps. */
