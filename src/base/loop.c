@@ -38,7 +38,7 @@ loop_register(struct loop *loop, struct loop_class *class)
 static struct loop_class *
 class_of(const struct loop *loop, int fd)
 {
-	uint8_t number = fd < loop->size ? loop->class_of[fd] : 0;
+	uint8_t number = loop->class_of[fd];
 
 	return number > 0 ? loop->classes[number - 1] : NULL;
 }
@@ -75,7 +75,7 @@ loop_add(struct loop *loop, const struct loop_class *class, int fd)
 void
 loop_remove(struct loop *loop, int fd)
 {
-	struct loop_class *class = class_of(loop, fd);
+	struct loop_class *class = fd < loop->size ? class_of(loop, fd) : NULL;
 
 	if (class == NULL)
 		return;

@@ -50,7 +50,7 @@ on_readable(void *self, int sd)
 	trace_readable(sd);
 	outcome = conn_read(conn, &clients->broadcast->intake, room, &got);
 	if (got.bytes > 0) {
-		pressure_worked(conn);
+		conn->refusals = 0;
 		trace_received(got.bytes, sd);
 	}
 	if (got.msg.buf != NULL)
@@ -91,8 +91,9 @@ on_writable(void *room, int sd)
 		return;
 	}
 	if (written > 0) {
-		pressure_worked(conn);
-		pressure_progressed(clients->pressure, conn, written);
+		conn->refusals = 0;
+		if (conn->above_high_water)
+			pressure_progressed(clients->pressure, conn, written);
 	} else {
 		pressure_refused(clients->pressure, conn);
 	}

@@ -171,7 +171,7 @@ on_readable(void *room, int sd)
 	trace_readable(sd);
 	n = conn_discard(conn);
 	if (n > 0) {
-		pressure_worked(conn);
+		conn->refusals = 0;
 		trace_received((size_t)n, sd);
 	} else if (n == 0) {
 		trace_closed(sd);
@@ -188,7 +188,7 @@ on_writable(void *room, int sd)
 	struct conn *conn = leaving->pool->conns[sd];
 
 	if (write_some(leaving, conn) > 0)
-		pressure_worked(conn);
+		conn->refusals = 0;
 	else if (conn->life == CONN_LEAVING)
 		pressure_refused(leaving->pressure, conn);
 }

@@ -86,12 +86,17 @@ void
 pressure_hold(struct pressure *pressure)
 {
 	struct pool *pool = pressure->pool;
+	uint64_t position = pressure->broadcast->intake.arena.position;
+	uint64_t limit = pool->config->limits.queue, most = 0;
 
+	if (position <= pressure->safe_until)
+		return;
 	FDSET_FOREACH(sd, &pool->class.writers) {
 		struct conn *conn = pool->conns[sd];
+		uint64_t lag = broadcast_lag(pressure->broadcast, conn);
 
-		if (conn->above_high_water ||
-		    broadcast_lag(pressure->broadcast, conn) <= pool->config->limits.queue)
+		most = MAX(most, lag);
+		if (lag <= limit || conn->above_high_water)
 			continue;
 		conn->above_high_water = true;
 		conn->hold_logged = false;
@@ -99,6 +104,7 @@ pressure_hold(struct pressure *pressure)
 		conn_progressed(conn);
 		pressure_begin_window(conn);
 	}
+	pressure->safe_until = position + limit - MIN(most, limit);
 }
 
 void
@@ -121,8 +127,6 @@ pressure_log(const struct conn *conn, const char *what)
 void
 pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written)
 {
-	if (!conn->above_high_water)
-		return;
 	conn_progressed(conn);
 	conn->window_bytes += (uint32_t)MIN(written, UINT32_MAX - conn->window_bytes);
 	if (broadcast_lag(pressure->broadcast, conn) > pressure->pool->config->limits.queue / 2)
@@ -137,6 +141,7 @@ pressure_reconfigure(struct pressure *pressure)
 {
 	struct pool *pool = pressure->pool;
 
+	pressure->safe_until = 0;
 	FDSET_FOREACH(sd, &pool->members)
 		if (broadcast_lag(pressure->broadcast, pool->conns[sd]) <=
 		    pool->config->limits.queue)
@@ -149,12 +154,6 @@ pressure_refused(struct pressure *pressure, struct conn *conn)
 {
 	if (backoff_count(&conn->refusals))
 		backoff_begin(&pressure->kernel, BACKOFF_REST);
-}
-
-void
-pressure_worked(struct conn *conn)
-{
-	conn->refusals = 0;
 }
 
 int64_t

@@ -30,9 +30,10 @@
 struct pressure {
 	struct broadcast *broadcast;
 	struct pool *pool;
-	uint32_t above;        /* connections above high water, which hold the pool */
-	size_t budget;         /* bytes that all readers of the next pass may receive */
-	bool parked;           /* some clients are not asked about */
+	uint32_t above;      /* connections above high water, which hold the pool */
+	size_t budget;       /* bytes that all readers of the next pass may receive */
+	uint64_t safe_until; /* position of the log: before it no other queue can pass the limit */
+	bool parked;         /* some clients are not asked about */
 	struct backoff kernel; /* rests after the kernel refused ready sockets */
 };
 
@@ -58,14 +59,13 @@ void pressure_begin_window(struct conn *conn);
 void pressure_log(const struct conn *conn, const char *what);
 /* conn keeps nobody waiting any more, whatever waits for it. */
 void pressure_release(struct pressure *pressure, struct conn *conn);
-/* Bytes have left for conn. */
+/* Bytes have left for conn, which holds the pool. */
 void pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written);
 /* After a reload: releases whom the new limit no longer holds. */
 void pressure_reconfigure(struct pressure *pressure);
 
-/* A socket has refused, or worked, though select called it ready. */
+/* A socket has refused, though select called it ready. conn->refusals is 0 again once it works. */
 void pressure_refused(struct pressure *pressure, struct conn *conn);
-void pressure_worked(struct conn *conn);
 
 /* Ends a rest that is over. Returns when the next one will be. */
 int64_t pressure_run_due(struct pressure *pressure);

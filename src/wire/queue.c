@@ -50,13 +50,11 @@ queue_push(struct queue *queue, const struct msg *msg)
 }
 
 bool
-queue_reserve(struct queue *queue, uint32_t places)
+queue_grow(struct queue *queue, uint32_t places)
 {
 	uint32_t count = queue->tail - queue->head, size = queue->size * 2;
 	struct msg *spans = queue->spans;
 
-	if (queue->tail + places <= queue->size)
-		return true;
 	if (count + places <= queue->size / 2) {
 		memmove(spans, spans + queue->head, count * sizeof(*spans));
 	} else {

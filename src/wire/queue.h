@@ -34,7 +34,12 @@ bool queue_empty(const struct queue *queue);
 /* Takes a reserved place, or none where the message extends the last one. */
 void queue_push(struct queue *queue, const struct msg *msg);
 /* Makes so many places; a new queue has QUEUE_FEW. Returns whether there are. */
-bool queue_reserve(struct queue *queue, uint32_t places);
+bool queue_grow(struct queue *queue, uint32_t places);
+static inline bool
+queue_reserve(struct queue *queue, uint32_t places)
+{
+	return queue->tail + places <= queue->size || queue_grow(queue, places);
+}
 
 /* Fills up to max entries with what waits. Returns how many. */
 int queue_iov(const struct queue *queue, struct iovec *iov, int max);
