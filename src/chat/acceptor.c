@@ -123,6 +123,7 @@ admit(struct acceptor *acceptor, struct conn *conn)
 		    limits->clients_per_address);
 	} else {
 		pool_add(pool, conn);
+		acceptor->unannounced++;
 		return true;
 	}
 	leaving_refuse(acceptor->leaving, conn, told, reason);
@@ -313,9 +314,42 @@ on_readable(void *room, int fd)
 		pause_accepting(acceptor, errno);
 }
 
+/* The first of those who came in in this pass: they are the last that the log does not know. */
+static struct conn *
+first_newcomer(const struct acceptor *acceptor)
+{
+	struct conn *conn = TAILQ_LAST(&acceptor->pool->by_last_line, conns), *first = NULL;
+
+	for (uint32_t left = acceptor->unannounced; left > 0 && conn != NULL;
+	     conn = TAILQ_PREV(conn, conns, entry)) {
+		if (conn->announced)
+			continue;
+		first = conn;
+		left--;
+	}
+	return first;
+}
+
+static void
+announce(struct acceptor *acceptor)
+{
+	struct conn *conn = first_newcomer(acceptor);
+	char text[ADDR_TEXT];
+
+	acceptor->unannounced = 0;
+	for (; conn != NULL; conn = TAILQ_NEXT(conn, entry)) {
+		if (conn->announced || conn_is_probe(conn))
+			continue;
+		conn->announced = true;
+		if (acceptor->pool->config->log_connections)
+			log_info("%s connected as sd %d", addr_format(&conn->addr, text), conn->fd);
+	}
+}
+
 int64_t
 acceptor_run_due(struct acceptor *acceptor, bool reaped)
 {
+	announce(acceptor);
 	if (reaped)
 		backoff_end(&acceptor->pause);
 	backoff_run_due(&acceptor->pause);

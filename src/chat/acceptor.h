@@ -26,6 +26,7 @@ struct acceptor {
 	struct loop_class class; /* readers are the listeners */
 	struct listeners listeners;
 	struct backoff pause; /* rests after accepting failed, or a ready listener had nobody */
+	uint32_t unannounced; /* of those who came in in this pass, see acceptor_run_due */
 	bool server_ends;     /* everybody who waits is let in or refused */
 	bool pause_logged;    /* the log says that accepting does not work */
 };
@@ -44,7 +45,10 @@ void acceptor_drain(struct acceptor *acceptor);
 /* Nobody comes in any more. */
 void acceptor_close(struct acceptor *acceptor);
 
-/* After a pass. reaped: connections have gone. Returns when a pause will be over. */
+/*
+ * After a pass. Logs who came in, but for those who have gone already without a word: health
+ * checks. reaped: connections have gone. Returns when a pause will be over.
+ */
 int64_t acceptor_run_due(struct acceptor *acceptor, bool reaped);
 
 #endif

@@ -45,7 +45,7 @@ log_disconnected(const struct leaving *leaving, const struct conn *conn, const c
 {
 	char text[ADDR_TEXT];
 
-	if (leaving->pool->config->log_connections)
+	if (conn->announced && leaving->pool->config->log_connections)
 		log_info("%s disconnected from sd %d: %s", addr_format(&conn->addr, text), conn->fd,
 		    reason);
 }

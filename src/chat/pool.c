@@ -4,7 +4,6 @@
 #include <sys/param.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/trace.h"
 
 void
@@ -48,16 +47,12 @@ pool_reserve(struct pool *pool, int sd)
 void
 pool_add(struct pool *pool, struct conn *conn)
 {
-	char text[ADDR_TEXT];
-
 	pool->conns[conn->fd] = conn;
 	fdset_add(&pool->members, conn->fd);
 	loop_add(pool->loop, &pool->class, conn->fd);
 	fdset_add(&pool->class.readers, conn->fd);
 	TAILQ_INSERT_TAIL(&pool->by_last_line, conn, entry);
 	pool->count++;
-	if (pool->config->log_connections)
-		log_info("%s connected as sd %d", addr_format(&conn->addr, text), conn->fd);
 }
 
 uint32_t

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -162,6 +163,19 @@ conn_read(struct conn *conn, struct intake *intake, size_t room, struct receptio
 	keep(conn, intake, data + cut.whole, len - cut.whole);
 	conn->unfinished = (uint8_t)unfinished;
 	return CONN_DONE;
+}
+
+bool
+conn_is_probe(const struct conn *conn)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (conn->addr.family == AF_UNIX ||
+	    getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return false;
+	return (info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_CLOSE) &&
+	       conn_unread(conn) == 0;
 }
 
 int
