@@ -333,15 +333,16 @@ first_newcomer(const struct acceptor *acceptor)
 static void
 announce(struct acceptor *acceptor)
 {
+	bool log = acceptor->pool->config->log_connections;
 	struct conn *conn = first_newcomer(acceptor);
 	char text[ADDR_TEXT];
 
 	acceptor->unannounced = 0;
 	for (; conn != NULL; conn = TAILQ_NEXT(conn, entry)) {
-		if (conn->announced || conn_is_probe(conn))
+		if (conn->announced || (log && conn_is_probe(conn)))
 			continue;
 		conn->announced = true;
-		if (acceptor->pool->config->log_connections)
+		if (log)
 			log_info("%s connected as sd %d", addr_format(&conn->addr, text), conn->fd);
 	}
 }
