@@ -375,7 +375,7 @@ TEST(a_wait_that_fails_says_why_and_serves_nobody)
 
 TEST(a_signal_ends_the_wait)
 {
-	assert_int_equal(signals_open(&loop.waiting), 0);
+	assert_int_equal(signals_open(&loop.waiting, true), 0);
 	raise(SIGHUP);
 	assert_false(signals_to_reload());
 	assert_int_equal(loop_wait(&loop, CLOCK_NEVER), 0);
@@ -384,7 +384,7 @@ TEST(a_signal_ends_the_wait)
 
 TEST(a_signal_that_comes_with_a_ready_descriptor_is_taken_in_the_same_pass)
 {
-	assert_int_equal(signals_open(&loop.waiting), 0);
+	assert_int_equal(signals_open(&loop.waiting, true), 0);
 	join_all();
 	speak_all();
 	raise(SIGHUP);

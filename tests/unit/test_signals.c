@@ -14,13 +14,13 @@ setup(void **state)
 {
 	(void)state;
 	sigprocmask(SIG_SETMASK, NULL, &before);
-	return signals_open(&waiting);
+	return signals_open(&waiting, true);
 }
 
 static int
 teardown(void **state)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
 
 	(void)state;
 	signals_take();
@@ -99,10 +99,47 @@ TEST(opening_forgets_what_came_before)
 {
 	raise(SIGTERM);
 	raise(SIGHUP);
+	raise(SIGUSR1);
 	signals_take();
-	assert_int_equal(signals_open(&waiting), 0);
+	assert_int_equal(signals_open(&waiting, true), 0);
 	assert_int_equal(signals_to_end(), 0);
 	assert_false(signals_to_reload());
+	assert_false(signals_to_report());
+}
+
+TEST(a_report_is_asked_for_once_however_many_signals_came)
+{
+	assert_false(signals_to_report());
+	raise(SIGUSR1);
+	signals_take();
+	raise(SIGUSR1);
+	assert_int_equal(wait_as_the_loop(), -1);
+	assert_true(signals_to_report());
+	assert_false(signals_to_report());
+	assert_false(signals_to_reload());
+}
+
+TEST(with_nothing_to_reload_a_hangup_ends)
+{
+	assert_int_equal(signals_open(&waiting, false), 0);
+	raise(SIGHUP);
+	signals_take();
+	assert_int_equal(signals_to_end(), 1);
+	assert_false(signals_to_reload());
+}
+
+TEST(a_hangup_that_was_ignored_stays_ignored_with_nothing_to_reload)
+{
+	signal(SIGHUP, SIG_IGN);
+	assert_int_equal(signals_open(&waiting, false), 0);
+	raise(SIGHUP);
+	signals_take();
+	assert_int_equal(signals_to_end(), 0);
+	/* A file to reload is a reason to listen all the same. */
+	assert_int_equal(signals_open(&waiting, true), 0);
+	raise(SIGHUP);
+	signals_take();
+	assert_true(signals_to_reload());
 }
 
 TEST(a_broken_pipe_is_an_error_and_no_signal)
@@ -126,10 +163,10 @@ TEST(signals_that_were_blocked_before_stay_blocked)
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	assert_int_equal(signals_open(&waiting), 0);
-	assert_true(sigismember(&waiting, SIGUSR1));
+	assert_int_equal(signals_open(&waiting, true), 0);
+	assert_true(sigismember(&waiting, SIGUSR2));
 	assert_false(sigismember(&waiting, SIGTERM));
 }
 
@@ -138,7 +175,7 @@ TEST(signals_that_the_caller_had_blocked_are_heard_all_the_same)
 	int ends = signals_to_end();
 
 	/* They are: setup was before. */
-	assert_int_equal(signals_open(&waiting), 0);
+	assert_int_equal(signals_open(&waiting, true), 0);
 	assert_false(sigismember(&waiting, SIGINT));
 	raise(SIGINT);
 	assert_int_equal(wait_as_the_loop(), -1);
@@ -156,6 +193,9 @@ main(void)
 	    SIGNALS_TEST(each_signal_to_end_counts),
 	    SIGNALS_TEST(a_reload_is_asked_for_once_however_many_signals_came),
 	    SIGNALS_TEST(opening_forgets_what_came_before),
+	    SIGNALS_TEST(a_report_is_asked_for_once_however_many_signals_came),
+	    SIGNALS_TEST(with_nothing_to_reload_a_hangup_ends),
+	    SIGNALS_TEST(a_hangup_that_was_ignored_stays_ignored_with_nothing_to_reload),
 	    SIGNALS_TEST(a_broken_pipe_is_an_error_and_no_signal),
 	    SIGNALS_TEST(a_file_too_large_is_an_error_and_no_signal),
 	    SIGNALS_TEST(signals_that_were_blocked_before_stay_blocked),
