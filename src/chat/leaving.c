@@ -237,8 +237,10 @@ leaving_run_due(struct leaving *leaving)
 			continue;
 		leaving->undone++;
 		if (conn->life == CONN_LEAVING_WRITTEN)
-			due = now + LEAVING_LOOK;
+			due = clock_sooner(due, now + LEAVING_LOOK);
 		next = clock_sooner(next, due);
 	}
+	leaving->class.hold_readers = leaving->class.hold_writers =
+	    backoff_rests(&leaving->pressure->kernel);
 	return next;
 }
