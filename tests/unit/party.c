@@ -42,7 +42,7 @@ party_teardown(void **state)
 {
 	(void)state;
 	seam_reset();
-	chat_free(&party.chat, "the party is over");
+	chat_free(&party.chat);
 	loop_free(&party.loop);
 	for (int i = 0; i < party.count; i++)
 		if (party.guests[i].fd >= 0)
@@ -56,9 +56,9 @@ party_teardown(void **state)
 }
 
 void
-party_end(const char *reason)
+party_end(void)
 {
-	chat_free(&party.chat, reason);
+	chat_free(&party.chat);
 	loop_free(&party.loop);
 	begin();
 }
@@ -93,6 +93,7 @@ party_join(const char *address)
 	assert_true(guest == party.guests || guest->sd > guest[-1].sd);
 	seam_pass_at(party.now);
 	assert_int_equal(pool_reserve(&party.chat.pool, guest->sd), 0);
+	assert_int_equal(leaving_reserve(&party.chat.leaving, guest->sd), 0);
 	assert_non_null(conn = conn_new(guest->sd, &addr));
 	pool_add(&party.chat.pool, conn);
 	return guest;
@@ -137,11 +138,14 @@ party_letters(size_t len)
 void
 party_speak(const struct guest *guest, size_t len)
 {
-	size_t room = pressure_room(&party.chat.pressure, 1);
-
 	party_say(guest, party_line('x', len));
-	for (size_t have = 0; have < len; have += room)
+	for (int unread = 1; unread > 0;) {
+		int before = unread = conn_unread(party_conn(guest));
+
 		party_read(guest);
+		unread = conn_unread(party_conn(guest));
+		assert_true(unread < before);
+	}
 }
 
 const char *
@@ -178,16 +182,22 @@ party_has(const struct guest *guest)
 	return fdset_has(&party.chat.pool.members, guest->sd);
 }
 
+/* Asks what is ready, and does not wait. */
+static void
+look(void)
+{
+	seam_set_time(party.now);
+	pressure_apply(&party.chat.pressure);
+	assert_int_equal(loop_wait(&party.loop, 0), 0);
+}
+
 bool
 party_pass(void)
 {
 	struct loop *loop = &party.loop;
 	bool ready;
 
-	seam_set_time(party.now);
-	pressure_apply(&party.chat.pressure);
-	/* Looks, and does not wait. */
-	assert_int_equal(loop_wait(loop, 0), 0);
+	look();
 	ready = loop->readable.last >= 0 || loop->writable.last >= 0;
 	loop_read(loop);
 	chat_deliver(&party.chat);
@@ -211,6 +221,7 @@ party_receive(const struct guest *guest)
 	struct loop_class *class = &party.chat.pool.class;
 
 	seam_pass_at(party.now);
+	pressure_apply(&party.chat.pressure);
 	class->ready = 1;
 	class->readable(class->room, guest->sd);
 	class->ready = 0;
@@ -251,6 +262,18 @@ party_write_some(const struct guest *guest, size_t len)
 }
 
 bool
+party_holds(void)
+{
+	return pressure_holds(&party.chat.pressure);
+}
+
+bool
+party_asks(const struct guest *guest)
+{
+	return fdset_has(&party.chat.pool.class.readers, guest->sd);
+}
+
+bool
 party_reading(void)
 {
 	return pressure_reading(&party.chat.pressure);
@@ -265,7 +288,7 @@ party_writing(void)
 int64_t
 party_expire(void)
 {
-	seam_pass_at(party.now);
+	look();
 	return chat_run_due(&party.chat);
 }
 

@@ -24,7 +24,7 @@ struct party {
 	struct chat chat;
 	struct config *config;
 	int64_t now;
-	struct guest guests[64];
+	struct guest guests[80];
 	int count;
 };
 
@@ -35,7 +35,7 @@ int party_setup(void **state);
 int party_teardown(void **state);
 
 /* Removes everybody, as the end of the server does. Guests may come in again. */
-void party_end(const char *reason);
+void party_end(void);
 
 /* Other settings, as a reload brings them. The text is that of a file. */
 void party_configure(const char *text);
@@ -74,10 +74,14 @@ void party_read(const struct guest *guest);
 void party_write(const struct guest *guest);
 /* Writes exactly len bytes to the guest. */
 void party_write_some(const struct guest *guest, size_t len);
-/* Whether clients are read, and written to. */
+/* Whether somebody holds the others back. */
+bool party_holds(void);
+/* Whether the guest is not parked. */
+bool party_asks(const struct guest *guest);
+/* Whether the kernel and the memory allow to read, and to write. */
 bool party_reading(void);
 bool party_writing(void);
-/* Does what is due. The next deadline. */
+/* A pass that serves nobody, and does what is due. The next deadline. */
 int64_t party_expire(void);
 
 /* What the trace and the log said since the last look, with guests' numbers for "sd A", "sd B"...

@@ -20,11 +20,16 @@ TEST(the_log_tells_who_comes_and_goes_where_it_is_asked_to)
 					 "[2001:db8::1]:2 connected as sd B\n");
 	party_leave(a);
 	party_settle();
-	seam_fail(SEAM_RECV, 0, 1, ECONNRESET);
-	party_read(b);
+	party_configure("log_connections = true; deny = \"2001:db8::1\";");
 	assert_string_equal(party_log(),
 	    "192.0.2.1:1 disconnected from sd A: closed by the client\n"
-	    "[2001:db8::1]:2 disconnected from sd B: Connection reset by peer\n");
+	    "[2001:db8::1]:2 removed: address not allowed\n"
+	    "[2001:db8::1]:2 disconnected from sd B: address not allowed\n");
+	/* That is when it begins to leave; the end of that is no news. */
+	party_hears(b, NULL);
+	party_expire();
+	assert_false(is_open(b->sd));
+	assert_string_equal(party_log(), "");
 }
 
 TEST(a_number_is_used_again_only_after_the_pass)
