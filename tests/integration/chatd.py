@@ -69,6 +69,10 @@ TRACE_LINE = re.compile(
     r"|Connection closed for sd \d+|removing connection with sd \d+ ")
 
 
+# The last line for everybody who is there when the server ends.
+FAREWELL = b"chatd: the server ends\n"
+
+
 def monotonic_deadline(within):
     return time.monotonic() + within
 
@@ -429,6 +433,11 @@ class Client:
         """chatd must end the connection, and send nothing more before."""
         rest = self.read_to_end()
         assert rest == b"", f"got {rest!r}, expected the end"
+
+    def expect_farewell(self):
+        """The server must end, say so, and send nothing else before."""
+        self.expect(FAREWELL)
+        self.expect_eof()
 
     def finish(self):
         """Say nothing more, but go on reading."""

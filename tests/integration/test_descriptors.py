@@ -89,7 +89,7 @@ def test_a_reload_without_descriptors_is_refused_and_nobody_is_harmed(exhausted)
 def test_an_orderly_end_without_descriptors(exhausted):
     d, a, b, _, _ = exhausted
     d.stop()
-    a.expect_eof()
+    a.expect_farewell()
 
 
 def test_a_start_with_few_descriptors_serves_what_it_can(start):

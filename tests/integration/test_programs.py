@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from chatd import Output, has_ipv6
+from chatd import FAREWELL, Output, has_ipv6
 
 COMMANDS = {
     "nc": ["nc", "{host}", "{port}"],
@@ -114,7 +114,7 @@ def test_the_whole_chat_goes_into_a_pipe(start):
     d.stop()
     process.wait(30)
     shown.wait_for_end()
-    assert bytes(shown.data) == data
+    assert bytes(shown.data) == data + FAREWELL
 
 
 def test_ncs_of_both_families_and_a_unix_socket(start, people, tmp):

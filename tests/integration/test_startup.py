@@ -140,7 +140,7 @@ def test_a_port_can_be_used_again_right_after_the_end(start):
         clients = d.clients(3)
         d.stop()
         for client in clients:
-            client.expect_eof()
+            client.expect_farewell()
 
 
 def may_unshare():
