@@ -77,6 +77,45 @@ def monotonic_deadline(within):
     return time.monotonic() + within
 
 
+def check_trace(text, listener=3):
+    """The whole trace of a life, from the start to the end, keeps the grammar.
+
+    listener: the highest descriptor of a listener. Where a line breaks a rule, an assertion tells
+    which."""
+    there, closed, gone = set(), set(), set()  # gone: removed in this pass
+    last = reading = None
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        where = f"line {number}: {lines[max(0, number - 8):number + 1]}"
+        assert TRACE_LINE.fullmatch(line), where
+        sd = int(re.search(r"\d+(?=\D*$)", line)[0]) if line[0] != "W" else None
+        before, reading = reading, None
+        if number and lines[number - 1].startswith("Waiting"):
+            assert line.startswith("MaxFd "), where
+            assert sd in (max(there | {listener}), max(there, default=-1)), where
+            last, gone = -1, set()
+        elif line.startswith("Waiting"):
+            continue
+        elif line.startswith("New incoming"):
+            assert sd not in there | gone, f"a number that is taken, {where}"
+            there.add(sd)
+        elif line.startswith("Descriptor"):
+            assert sd in there, f"read after its end, {where}"
+            assert sd not in closed, f"read after it has closed, {where}"
+            assert sd > last, f"not in ascending order, {where}"
+            last = reading = sd
+        elif line.startswith("removing"):
+            assert sd in there, f"removed twice, or never there, {where}"
+            there.remove(sd)
+            closed.discard(sd)
+            gone.add(sd)
+        else:
+            assert sd == before, f"nobody has said that it is readable, {where}"
+            if line.startswith("Connection closed"):
+                closed.add(sd)
+    assert not there, f"never removed: {there}"
+
+
 class Output:
     """One output stream of a daemon, collected by a thread so that it never fills up."""
 
@@ -491,6 +530,49 @@ def exchange(sends, wants, within=PATIENCE * 2):
                 elif what:
                     selector.modify(client.socket, events(client), client)
     return {client: client.take(number) for client, number in wants.items()}
+
+
+def rush(clients, speech, enough, then):
+    """All say their speech, over and over, and read, until their end; then() is called as soon as
+    `enough` bytes were read by them together. speech: {client: bytes of a line}, each may be read
+    as often as it could be sent. Returns {client: what it has heard}."""
+    heard = {client: bytearray() for client in clients}
+    out = {client: b"" for client in speech}
+    numbers = dict.fromkeys(speech, 0)
+    total, called = 0, False
+    deadline = monotonic_deadline(PATIENCE)
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            client.socket.setblocking(False)
+            both = selectors.EVENT_READ | (selectors.EVENT_WRITE if client in speech else 0)
+            selector.register(client.socket, both, client)
+        while selector.get_map():
+            assert time.monotonic() < deadline, "it does not end"
+            for key, what in selector.select(1):
+                client = key.data
+                if what & selectors.EVENT_WRITE:
+                    if not out[client]:
+                        first = numbers[client]
+                        numbers[client] += 100
+                        out[client] = b"".join(b"%s %d\n" % (speech[client], n)
+                                               for n in range(first, first + 100))
+                    try:
+                        out[client] = out[client][client.socket.send(out[client]):]
+                    except OSError:
+                        selector.modify(client.socket, selectors.EVENT_READ, client)
+                if what & selectors.EVENT_READ:
+                    try:
+                        piece = client.socket.recv(1 << 18)
+                    except BlockingIOError:
+                        continue
+                    heard[client] += piece
+                    total += len(piece)
+                    if not piece:
+                        selector.unregister(client.socket)
+            if total >= enough and not called:
+                called = True
+                then()
+    return {client: bytes(data) for client, data in heard.items()}
 
 
 def push(client, data, quiet=0.5):
