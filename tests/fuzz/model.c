@@ -1,42 +1,15 @@
+/*
+ * Who is in, and what holds after each pass.
+ */
 #include "model.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/param.h>
 
+#include "facts.h"
 #include "memory.h"
-#include "sanitized.h"
 #include "target.h"
 
-#define SETTINGS_MAX 512
-
-struct entry {
-	int origin;   /* index of the peer */
-	size_t begin; /* of its bytes in said */
-	size_t end;
-};
-
-static struct {
-	struct entry *entries;
-	uint32_t count, size;
-	uint32_t pass; /* first entry of this pass */
-	struct bytes said;
-	struct rules rules[SETTINGS_MAX];
-	int n_rules;
-	struct peer *newcomer; /* accepted, and perhaps not let in */
-	int valid;             /* number of the settings that members were last looked at by */
-	/* the largest that ever was, for the bounds of memory */
-	uint32_t most_line, most_queue, most_members;
-	/* the trace */
-	struct bytes due;        /* lines that have to be written */
-	size_t due_seen;         /* and so many bytes of them were */
-	struct bytes written;    /* a line that is not complete yet */
-	bool waiting_written;    /* the last line was "Waiting on select()..." */
-	bool maxfd_written;      /* the last line was "MaxFd ..." */
-	int removals[WORLD_FDS]; /* closed descriptors whose line is due */
-} model;
+struct model model;
 
 const char *const model_allow_text[MODEL_ALLOW] = {
     NULL, "\"10.0.0.0/30\"", "\"10.0.0.1\", \"fd00::/16\"", "\"::ffff:10.0.0.4/126\""};
@@ -62,30 +35,39 @@ allowed(const struct rules *rules, const struct peer *peer)
 	}
 }
 
-static const struct limits *
-limits(void)
+const struct limits *
+model_limits(void)
 {
 	return &server.config->limits;
 }
 
 /* A settings file bears its number as the mode of unix sockets, of which there are none. */
-static const struct rules *
-rules(void)
+bool
+model_allows(const struct peer *peer)
 {
-	return &model.rules[server.config->unix_mode];
+	return allowed(&model.rules[server.config->unix_mode], peer);
 }
 
+struct conn *
+model_conn(const struct peer *peer)
+{
+	const struct pool *pool = &server.chat.pool;
+
+	return peer->sd < pool->size ? pool->conns[peer->sd] : NULL;
+}
+
+/* The memory of the list is used again. */
 void
 model_reset(void)
 {
-	model.count = model.pass = 0;
-	model.said.len = model.due.len = model.due_seen = model.written.len = 0;
-	model.n_rules = 0;
-	model.newcomer = NULL;
-	model.valid = 0;
-	model.most_line = model.most_queue = model.most_members = 0;
-	model.waiting_written = model.maxfd_written = false;
-	memset(model.removals, 0, sizeof(model.removals));
+	struct model fresh = {.entries = model.entries,
+	    .size = model.size,
+	    .text = {.data = model.text.data, .size = model.text.size},
+	    .last_member = -1,
+	    .last_leaving = -1};
+
+	model = fresh;
+	model_trace_reset();
 }
 
 int
@@ -98,93 +80,21 @@ model_settings(struct rules r, const struct limits *l)
 	return model.n_rules++;
 }
 
-/* --- what is said */
-
-static void
-say(const struct peer *peer, const char *data, size_t len)
-{
-	struct entry *entry;
-
-	if (len == 0)
-		return;
-	if (model.count == model.size) {
-		model.size = model.size * 2 + 64;
-		model.entries = realloc(model.entries, model.size * sizeof(*model.entries));
-		if (model.entries == NULL)
-			abort();
-	}
-	entry = &model.entries[model.count++];
-	entry->origin = (int)(peer - world.peers);
-	entry->begin = model.said.len;
-	bytes_add(&model.said, data, len);
-	entry->end = model.said.len;
-	tell("said by sd %d: %zu bytes", peer->sd, len);
-}
-
-/* Says the first whole bytes of what is held, which are whole lines. */
-static void
-say_held(struct peer *peer, size_t whole)
-{
-	struct bytes *held = &peer->held;
-
-	if (whole == 0)
-		return;
-	if (server.config->sanitize)
-		model_sanitize(held->data, whole);
-	say(peer, held->data, whole);
-	held->len -= whole;
-	memmove(held->data, held->data + whole, held->len);
-	peer->heard = world.now;
-}
-
-void
-model_received(struct peer *peer, const char *data, size_t len)
-{
-	struct bytes *held = &peer->held;
-	size_t begin = 0, max = limits()->line;
-	const char *end;
-
-	bytes_add(held, data, len);
-	while (peer->removed == STAYS && begin < held->len) {
-		end = memchr(held->data + begin, '\n', held->len - begin);
-		if (end == NULL && held->len - begin < max)
-			break;
-		if (end == NULL || (size_t)(end - held->data) + 1 - begin > max)
-			peer->removed = TOO_LONG;
-		else
-			begin = (size_t)(end - held->data) + 1;
-	}
-	say_held(peer, begin);
-}
-
-void
-model_ended(struct peer *peer, enum removal how)
-{
-	int error = errno;
-
-	if (peer->held.len >= limits()->line) {
-		peer->removed = TOO_LONG;
-		return;
-	}
-	if (peer->held.len > 0) {
-		bytes_add(&peer->held, "\n", 1);
-		say_held(peer, peer->held.len);
-	}
-	if (how == LEFT)
-		model_trace("Connection closed for sd %d", peer->sd);
-	peer->removed = how;
-	errno = error;
-}
-
 /* --- who is there */
 
-static uint32_t
-members(void)
+bool
+model_is_in(const struct peer *peer)
+{
+	return peer->state == MEMBER && !peer->left;
+}
+
+uint32_t
+model_members(void)
 {
 	uint32_t count = 0;
 
 	for (int i = 0; i < world.n_peers; i++)
-		count += world.peers[i].state == MEMBER && world.peers[i].removed == STAYS;
+		count += model_is_in(&world.peers[i]);
 	return count;
 }
 
@@ -196,41 +106,40 @@ members_from(const struct peer *peer)
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *other = &world.peers[i];
 
-		count += other->state == MEMBER && other->removed == STAYS &&
-			 other->host == peer->host &&
+		count += model_is_in(other) && other->host == peer->host &&
 			 (other->listener == WORLD_LISTENERS - 1) ==
 			     (peer->listener == WORLD_LISTENERS - 1);
 	}
 	return count;
 }
 
-/* New rules shut out members at once. */
-static void
-shut_out(void)
+bool
+model_too_many(void)
 {
-	if (model.valid == (int)server.config->unix_mode)
-		return;
-	model.valid = (int)server.config->unix_mode;
-	for (int i = 0; i < world.n_peers; i++) {
-		struct peer *peer = &world.peers[i];
-
-		if (peer->state == MEMBER && peer->removed == STAYS && !allowed(rules(), peer))
-			peer->removed = SHUT_OUT;
-	}
+	return model_members() >= model_limits()->clients;
 }
 
-/* What the server has to come by for each way of turning a newcomer away. */
-static bool
-too_many(void)
+bool
+model_too_many_from(const struct peer *peer)
 {
-	return members() >= limits()->clients;
+	uint32_t most = model_limits()->clients_per_address;
+
+	return most > 0 && members_from(peer) >= most;
 }
 
-static bool
-too_many_from(const struct peer *peer)
+void
+model_accepts(void)
 {
-	return limits()->clients_per_address > 0 &&
-	       members_from(peer) >= limits()->clients_per_address;
+	model_event(NULL);
+	check(!model.goodbye);
+	if (!world.signalled && world.ends == 0)
+		check(!model_held() || !model_too_many());
+}
+
+void
+model_accept_failed(void)
+{
+	model.pause_until = world.now + ACCEPTOR_PAUSE;
 }
 
 void
@@ -239,7 +148,6 @@ model_accepted(struct peer *peer)
 	uint32_t count = model.count - model.pass + 1;
 
 	tell("accepted as sd %d", peer->sd);
-	shut_out();
 	peer->state = ACCEPTED;
 	model.newcomer = peer;
 	peer->heard = peer->took = world.now;
@@ -254,374 +162,186 @@ model_accepted(struct peer *peer)
 	peer->n_candidates = count;
 	for (uint32_t i = 0; i < count; i++)
 		peer->candidates[i] = (struct cursor){.entry = model.pass + i};
+	peer->before = peer->candidates[0];
+}
+
+/* Nothing was said to a newcomer at once, so it is in. */
+static void
+admit(struct peer *peer)
+{
+	model.newcomer = NULL;
+	check(!peer->not_nonblocking && model_allows(peer));
+	check(!model_too_many() && !model_too_many_from(peer));
+	peer->state = MEMBER;
+	model.most_members = MAX(model.most_members, model_members());
 }
 
 void
-model_admit(void)
+model_event(struct peer *peer)
 {
-	struct peer *peer = model.newcomer;
-
-	model.newcomer = NULL;
-	if (peer != NULL && peer->state == ACCEPTED) {
-		check(peer->told_len == 0 && !peer->not_nonblocking);
-		check(allowed(rules(), peer) && !too_many() && !too_many_from(peer));
-		peer->state = MEMBER;
-		model.most_members = MAX(model.most_members, members());
-	}
-	shut_out();
-}
-
-/* --- what peers get */
-
-/* Puts a cursor behind entries of the peer itself. */
-static void
-skip_own(const struct peer *peer, struct cursor *cursor)
-{
-	while (cursor->entry < model.count &&
-	       model.entries[cursor->entry].origin == peer - world.peers) {
-		check(cursor->offset == 0);
-		cursor->entry++;
+	model_settle_answer();
+	if (model.newcomer != NULL && model.newcomer != peer)
+		admit(model.newcomer);
+	if (model.actor != NULL && model.actor != peer) {
+		check(!model_is_in(model.actor) || !model.actor->too_long);
+		model.actor = NULL;
 	}
 }
 
-/* Moves a cursor over what was sent. Returns how much of it was to be sent. */
-static size_t
-advance(const struct peer *peer, struct cursor *cursor, const char *data, size_t len)
+void
+model_skipped(void)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		const struct entry *entry;
-		size_t n;
-
-		skip_own(peer, cursor);
-		if (cursor->entry == model.count)
-			return done;
-		entry = &model.entries[cursor->entry];
-		n = MIN(entry->end - entry->begin - cursor->offset, len - done);
-		if (memcmp(model.said.data + entry->begin + cursor->offset, data + done, n) != 0)
-			return done;
-		done += n;
-		cursor->offset += n;
-		if (entry->begin + cursor->offset == entry->end)
-			*cursor = (struct cursor){.entry = cursor->entry + 1};
-	}
-	return done;
+	model.skipped = true;
+	model.rest_until = world.now + BACKOFF_REST;
 }
 
-static bool says(const struct peer *peer, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* --- what is sent */
 
-/* Whether the last line of a peer is this, as far as it was sent. */
-static bool
-says(const struct peer *peer, const char *format, ...)
+void
+model_sends(struct peer *peer)
 {
-	char text[128];
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	return peer->told_len <= (size_t)len && memcmp(text, peer->told, peer->told_len) == 0;
-}
-
-static bool
-is_idle(const struct peer *peer)
-{
-	return limits()->idle > 0 && world.now - peer->heard >= limits()->idle * CLOCK_SECOND;
-}
-
-/* Checks a last line, and takes down what it says. */
-static void
-take_told(struct peer *peer, const char *data, size_t len)
-{
-	bool refused = peer->state == ACCEPTED;
-
-	tell("told to sd %d: %.*s", peer->sd, (int)len, data);
-	check(peer->told_len == 0 && len < sizeof(peer->told));
-	memcpy(peer->told, data, len);
-	peer->told_len = len;
-	if (!allowed(rules(), peer) && says(peer, "chatd: your address is not allowed\n")) {
-		if (peer->removed == STAYS)
-			peer->removed = SHUT_OUT;
-	} else if (refused) {
-		check((too_many() &&
-			  says(peer, "chatd: too many clients, at most %u\n", limits()->clients)) ||
-		      (too_many_from(peer) &&
-			  says(peer, "chatd: too many clients from your address, at most %u\n",
-			      limits()->clients_per_address)) ||
-		      (memory.refused > peer->refused_before &&
-			  says(peer, "chatd: out of memory\n")));
-	} else if (peer->removed == TOO_LONG) {
-		check(says(peer, "chatd: line too long, at most %u bytes\n", limits()->line));
-	} else {
-		check(peer->removed == STAYS && is_idle(peer));
-		check(says(peer, "chatd: idle for %u seconds\n", limits()->idle));
-		peer->removed = IDLE;
-	}
+	model_event(peer);
+	model_touch(peer);
+	model.refused = memory.refused;
+	check(!peer->deaf);
+	if (peer->state == LEAVING)
+		check(!peer->ended && !peer->written &&
+		      (peer->writable || model.actor == peer));
+	else if (peer->state == MEMBER)
+		check(peer->left ? model.actor == peer : peer->writable);
+	else
+		check(peer->state == REFUSED && peer->told_len == 0);
 }
 
 void
 model_sent(struct peer *peer, const char *data, size_t len)
 {
-	uint32_t kept = 0;
 	size_t beyond = len;
 
 	tell("sent to sd %d: %zu bytes", peer->sd, len);
-	if (peer->state == ACCEPTED) {
-		take_told(peer, data, len);
-		return;
-	}
-	check(!peer->deaf && peer->told_len == 0);
-	/* Only who is ready, or who is about to go. */
-	check(peer->writable || peer->removed != STAYS || is_idle(peer));
-	for (uint32_t i = 0; i < peer->n_candidates; i++) {
-		struct cursor moved = peer->candidates[i];
-		size_t done = advance(peer, &moved, data, len);
-
-		skip_own(peer, &moved);
-		/* What goes beyond all that was said can only be a last line. */
-		if (len - done > beyond ||
-		    (done < len && (moved.entry < model.count || moved.offset > 0)))
-			continue;
-		if (len - done < beyond)
-			kept = 0;
-		beyond = len - done;
-		peer->candidates[kept++] = moved;
-	}
-	if (kept == 0)
-		die("sd %d gets what nobody said: %.*s", peer->sd, (int)MIN(len, 200), data);
-	peer->n_candidates = kept;
+	if (peer->state != REFUSED)
+		beyond = model_advance(peer, data, len);
 	if (beyond > 0)
-		take_told(peer, data + len - beyond, beyond);
-}
-
-void
-model_refused(const struct peer *peer)
-{
-	/* It is not tried again, but for a last line. */
-	check(!peer->deaf || peer->removed != STAYS || is_idle(peer) || peer->state == ACCEPTED);
-}
-
-size_t
-model_missing(const struct peer *peer)
-{
-	size_t least = SIZE_MAX;
-
-	for (uint32_t i = 0; i < peer->n_candidates; i++) {
-		struct cursor cursor = peer->candidates[i];
-		size_t missing = 0;
-
-		skip_own(peer, &cursor);
-		for (uint32_t e = cursor.entry; e < model.count; e++)
-			if (model.entries[e].origin != peer - world.peers)
-				missing += model.entries[e].end - model.entries[e].begin;
-		least = MIN(least, missing - cursor.offset);
-	}
-	return least;
-}
-
-/*
- * Bytes that were said since the oldest that the peer has still to get. What that is may be unknown
- * as long as it took nothing: at least and at most. Last lines of others do not count.
- */
-struct lag {
-	size_t least, most;
-};
-
-static struct lag
-lag(const struct peer *peer)
-{
-	struct lag lag = {.least = SIZE_MAX};
-
-	for (uint32_t i = 0; i < peer->n_candidates; i++) {
-		struct cursor cursor = peer->candidates[i];
-		size_t waits = 0;
-
-		skip_own(peer, &cursor);
-		if (cursor.entry < model.count)
-			waits = model.said.len - model.entries[cursor.entry].begin - cursor.offset;
-		lag.least = MIN(lag.least, waits);
-		lag.most = MAX(lag.most, waits);
-	}
-	return lag;
-}
-
-static bool
-is_stalled(const struct peer *peer)
-{
-	return world.now - peer->took >= limits()->stall * CLOCK_SECOND &&
-	       lag(peer).most > limits()->queue / 2;
-}
-
-void
-model_shut(struct peer *peer)
-{
-	tell("sd %d shut", peer->sd);
-	if (peer->state == ACCEPTED) {
-		/* Not let in, and perhaps it could not even be told. */
-		check(peer->told_len > 0 || !allowed(rules(), peer) || too_many() ||
-		      too_many_from(peer) || memory.refused > peer->refused_before);
-		peer->state = REFUSED;
-		return;
-	}
-	model_admit();
-	check(peer->state == MEMBER);
-	check(peer->deaf || peer->removed != STAYS || is_idle(peer));
-}
-
-void
-model_closed(struct peer *peer)
-{
-	tell("sd %d closed", peer->sd);
-	shut_out();
-	model.removals[peer->sd] += server.config->trace && !peer->not_nonblocking;
-	if (peer->state == REFUSED)
-		return;
-	if (peer->state == ACCEPTED) {
-		check(peer->not_nonblocking);
-		return;
-	}
-	check(peer->state == MEMBER);
-	if (!(world.closing || peer->removed != STAYS || is_idle(peer) || is_stalled(peer)))
-		die("sd %d is removed without a reason", peer->sd);
+		model_take_told(peer, data + len - beyond, beyond);
+	if (model_is_in(peer))
+		model_progressed(peer, len);
 }
 
 /* --- passes */
 
-void
-model_pass_begins(void)
+static void
+check_member(struct peer *peer, size_t most)
 {
-	model.pass = model.count;
+	if (peer->left || peer->too_long)
+		die("sd %d is still there, though it was to be removed", peer->sd);
+	if (!model_allows(peer))
+		die("sd %d is still there, though it is not allowed", peer->sd);
+	if (model_is_idle(peer) && !(world.reloading_now && world.ends == 0))
+		die("sd %d is still there, though it is idle", peer->sd);
+	if (!peer->query_failed && (model_stalls(peer) || model_lags(peer)))
+		die("sd %d is still there, though it holds everybody up", peer->sd);
+	model_settle(peer);
+	if (!peer->deaf && model_lag(peer).least > most)
+		die("%zu bytes wait for sd %d, at most %zu may", model_lag(peer).least, peer->sd,
+		    most);
+	model_update_hold(peer);
 }
 
-static int
-highest(void)
+static void
+check_end(void)
 {
-	int maxfd = -1;
+	bool undone = false;
 
-	for (int fd = 3; fd < WORLD_FDS; fd++) {
-		const struct peer *peer = world_peer(fd);
-
-		if (world.files[fd].kind == LISTENER || (peer != NULL && peer->removed == STAYS))
-			maxfd = fd;
+	if (world.ends == 0)
+		return;
+	check(world.ends == 1);
+	if (!model.goodbye) {
+		check(world.now < world.end_at + SERVER_LISTEN);
+		check(!model.quiet || memory.refused != model.pass_refused);
+		return;
 	}
-	return maxfd;
+	check(world.now < model.goodbye_at + SERVER_DRAIN && model_members() == 0);
+	for (int i = 0; i < world.n_peers; i++) {
+		const struct peer *peer = &world.peers[i];
+
+		undone |= peer->state == LEAVING &&
+			  (!peer->written || world_unacked(peer) > 1 || world_unread(peer) > 0);
+	}
+	if (!undone)
+		die("the server does not end, though all have left");
+}
+
+/* Spans take 16 bytes, two for what a member said, in an array that doubles. */
+static void
+check_memory(size_t most)
+{
+	size_t leaving = 0, bound;
+
+	for (int i = 0; i < world.n_peers; i++)
+		leaving += world.peers[i].state == LEAVING;
+	bound = (12 + leaving) * MAX((size_t)ARENA_BUF, 2 * (model.most_line + 65536UL)) +
+		most * 66 + (model.most_members + leaving) * (model.most_line * 2UL + 4096) + 65536;
+	if (memory.bytes > bound)
+		die("%zu bytes of memory, at most %zu may be", memory.bytes, bound);
 }
 
 void
 model_pass_ends(void)
 {
 	size_t most = MAX(model.most_queue, 512 * model.most_members) + model.most_queue +
-		      model.most_members * model.most_line;
+		      model.most_members * model.most_line + model.extra;
 
-	model_admit();
+	model_event(NULL);
+	if (memory.refused != model.pass_refused)
+		model.rest_until = world.now + BACKOFF_REST;
+	for (int i = 0; i < world.n_peers; i++) {
+		struct peer *peer = &world.peers[i];
+
+		if (peer->state == MEMBER || peer->state == LEAVING)
+			model_check_served(peer);
+		if (peer->state == REFUSED)
+			die("sd %d is still there, though it was refused", peer->sd);
+		if (peer->state == LEAVING)
+			model_check_leaving(peer);
+		if (peer->state == MEMBER)
+			check_member(peer, most);
+	}
+	check_end();
+	model_update_budget();
+	check_memory(most);
+	model_trace_waits();
+}
+
+/* Whether select was asked about all, and nothing comes from anybody. */
+static bool
+is_quiet(void)
+{
+	for (int i = 0; i < WORLD_LISTENERS; i++)
+		if (world.listeners[i].open && world.listeners[i].readable)
+			return false;
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *peer = &world.peers[i];
 
-		if (peer->state == REFUSED)
-			die("sd %d is still there, though it was refused", peer->sd);
+		if (peer->state == MEMBER && (!peer->asked_readable || peer->readable))
+			return false;
+	}
+	return world.ends > 0 && !world.signalled && world.now >= model.rest_until;
+}
+
+void
+model_pass_begins(bool answered)
+{
+	model.pass = model.count;
+	model.pass_refused = model.refused = memory.refused;
+	model.skipped = false;
+	model.readers = 0;
+	for (int i = 0; i < world.n_peers; i++) {
+		struct peer *peer = &world.peers[i];
+
 		if (peer->state != MEMBER)
 			continue;
-		if (peer->removed != STAYS)
-			die("sd %d is still there, though it was to be removed", peer->sd);
-		check(peer->told_len == 0);
-		if (!peer->deaf && lag(peer).least > most)
-			die("%zu bytes wait for sd %d, at most %zu may", lag(peer).least, peer->sd,
-			    most);
+		model.readers += peer->readable;
+		peer->before = peer->candidates[0];
 	}
-	/* Spans take 16 bytes, two for what a member said, in an array that doubles. */
-	check(memory.bytes <= 12 * (size_t)ARENA_BUF + most * 66 +
-				  (size_t)model.most_members * (model.most_line * 2 + 4096));
-	if (server.config->trace && !world.out.disturbed)
-		check(model.maxfd_written);
-	model_trace_ends();
-	model.due.len = model.due_seen = 0;
-}
-
-/* --- the trace */
-
-void
-model_trace_ends(void)
-{
-	if (world.out.disturbed)
-		return;
-	check(model.due_seen == model.due.len && model.written.len == 0);
-	for (int sd = 0; sd < WORLD_FDS; sd++)
-		check(model.removals[sd] == 0);
-}
-
-void
-model_trace(const char *format, ...)
-{
-	char line[128];
-	va_list args;
-	int len;
-
-	if (!server.config->trace)
-		return;
-	va_start(args, format);
-	len = vsnprintf(line, sizeof(line) - 1, format, args);
-	va_end(args);
-	line[len] = '\n';
-	bytes_add(&model.due, line, (size_t)len + 1);
-}
-
-static bool
-is_line(const char *line, size_t len, const char *text)
-{
-	return strlen(text) == len && memcmp(line, text, len) == 0;
-}
-
-/* A line of the trace is one that is due, or tells that somebody is removed. */
-static void
-take_line(const char *line, size_t len)
-{
-	static const char removing[] = "removing connection with sd ";
-	char text[64];
-
-	model.maxfd_written = false;
-	if (world.out.disturbed)
-		return;
-	if (strncmp(line, removing, strlen(removing)) == 0) {
-		int sd = atoi(line + strlen(removing));
-
-		snprintf(text, sizeof(text), "%s%d \n", removing, sd);
-		check(is_line(line, len, text));
-		check(sd > 2 && sd < WORLD_FDS);
-		model.removals[sd]--;
-	} else if (model.waiting_written) {
-		snprintf(text, sizeof(text), "MaxFd %d\n", highest());
-		check(is_line(line, len, text));
-		model.maxfd_written = true;
-		model.waiting_written = false;
-	} else if (is_line(line, len, "Waiting on select()...\n")) {
-		check(model.due_seen == model.due.len);
-		model.waiting_written = true;
-	} else {
-		if (model.due.len - model.due_seen < len ||
-		    memcmp(model.due.data + model.due_seen, line, len) != 0)
-			die("the trace says: %.*sinstead of: %.*s", (int)len, line,
-			    (int)(model.due.len - model.due_seen), model.due.data + model.due_seen);
-		model.due_seen += len;
-	}
-}
-
-void
-model_traced(const char *data, size_t len)
-{
-	struct bytes *written = &model.written;
-	size_t done = 0;
-	char *end;
-
-	bytes_add(written, data, len);
-	while ((end = memchr(written->data + done, '\n', written->len - done)) != NULL) {
-		char *line = written->data + done;
-
-		take_line(line, (size_t)(end - line) + 1);
-		done += (size_t)(end - line) + 1;
-	}
-	written->len -= done;
-	memmove(written->data, written->data + done, written->len);
+	model.quiet = answered && is_quiet();
 }

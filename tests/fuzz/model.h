@@ -2,11 +2,14 @@
  * model: what a chat has to be, in the simplest way that it can be said.
  *
  * There is one list of all that was said, in the order in which it was received: an entry for the
- * whole lines of each recv. Every member gets all entries behind the one at which it came, less its
- * own, in this order, unchanged and whole. A member may be removed only for a reason that is
- * written down, and is told this in one last line where there is room for it.
+ * whole lines of each recv, and one for the answer to telnet's commands, which is for one peer
+ * alone. Every member gets all entries behind the one at which it came, less its own and those for
+ * others, in this order, unchanged and whole. A member leaves only for a reason that is written
+ * down; then it gets the rest of a line that has begun, at the server's end all that waits, and a
+ * last line that tells the reason.
  *
- * The model hears of every call; each function ends the program when the server has gone wrong.
+ * The model hears of every call; each function ends the program when the server has gone wrong. It
+ * looks into the server only for when something begins, never for whether it may.
  */
 #ifndef FUZZ_MODEL_H
 #define FUZZ_MODEL_H
@@ -27,29 +30,44 @@ void model_reset(void);
 /* Puts down the rules of a settings file that may become valid. Returns its number. */
 int model_settings(struct rules rules, const struct limits *limits);
 
-void model_pass_begins(void);
+/* The server is about to wait: nobody is in between. */
+void model_pass_ends(void);
+/* It is about to ask; timeout is in microseconds, or -1. */
+void model_asks(int64_t timeout);
+/* Select has answered, or was interrupted. */
+void model_pass_begins(bool answered);
+
+/* accept is called, and has failed for another reason than that all are in. */
+void model_accepts(void);
+void model_accept_failed(void);
 void model_accepted(struct peer *peer);
+/* recv is called for len bytes, and has brought some to a member. */
+void model_receives(struct peer *peer, size_t len);
 void model_received(struct peer *peer, const char *data, size_t len);
-/* The last that it says is over: recv told of an end of file, LEFT, or of an error, FAILED. */
-void model_ended(struct peer *peer, enum removal how);
+/* recv told a member, or one that leaves, of the end of file. */
+void model_eof(struct peer *peer);
+void model_closes(struct peer *peer);
+/* send is called, and has taken some. */
+void model_sends(struct peer *peer);
 void model_sent(struct peer *peer, const char *data, size_t len);
+/* A call has failed. */
+void model_skipped(void);
 /* The server has ended its side. */
 void model_shut(struct peer *peer);
 void model_closed(struct peer *peer);
-/* It could not be sent to, since it is closed or was shut. */
-void model_refused(const struct peer *peer);
+void model_closes_listener(int index);
 
-/* Whoever was accepted and is still there has been let in. Called when something else happens. */
-void model_admit(void);
-/* The server is about to wait: nobody is in between. */
-void model_pass_ends(void);
 /* Bytes of the list that peer has still to get. */
 size_t model_missing(const struct peer *peer);
 
 /* The trace: what has to be written for an event, and what was written. */
 void model_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void model_traced(const char *data, size_t len);
-/* Everything that was due has been written. */
+/* A connection is removed. */
+void model_trace_removal(int sd);
+/* The server is about to wait, or has ended: everything that was due has been written. */
+void model_trace_waits(void);
 void model_trace_ends(void);
+void model_trace_reset(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include <bsd/unistd.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pwd.h>
@@ -38,6 +39,7 @@ void *sim_reallocarray(void *old, size_t count, size_t size);
 void *sim_recallocarray(void *old, size_t had, size_t count, size_t size);
 char *sim_strdup(const char *text);
 void sim_free(void *memory);
+int sim_malloc_trim(size_t pad);
 
 /* files */
 int sim_open(const char *path, int flags, ...);
@@ -87,8 +89,9 @@ unsigned sim_if_nametoindex(const char *name);
 #define reallocarray  sim_reallocarray
 #define recallocarray sim_recallocarray
 #undef strdup
-#define strdup sim_strdup
-#define free   sim_free
+#define strdup      sim_strdup
+#define free        sim_free
+#define malloc_trim sim_malloc_trim
 
 #define open  sim_open
 #define read  sim_read

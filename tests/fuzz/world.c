@@ -1,11 +1,8 @@
 #include "world.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
-#include <stdarg.h>
-#include <sys/un.h>
+#include <sys/param.h>
 
-#include "memory.h"
 #include "model.h"
 #include "seam.h"
 #include "target.h"
@@ -44,6 +41,7 @@ reset_peer(struct peer *peer)
 	struct peer fresh = {
 	    .sent = {.data = peer->sent.data, .size = peer->sent.size},
 	    .held = {.data = peer->held.data, .size = peer->held.size},
+	    .unfinished = {.data = peer->unfinished.data, .size = peer->unfinished.size},
 	    .candidates = peer->candidates,
 	    .candidates_size = peer->candidates_size,
 	    .sd = -1,
@@ -69,8 +67,8 @@ world_reset(void)
 
 /* --- descriptors */
 
-static int
-new_fd(int lowest, enum kind kind, int index)
+int
+world_new_fd(int lowest, enum kind kind, int index)
 {
 	for (int fd = lowest; fd < WORLD_FDS; fd++)
 		if (world.files[fd].kind == CLOSED) {
@@ -82,8 +80,8 @@ new_fd(int lowest, enum kind kind, int index)
 	return -1;
 }
 
-static bool
-is_kind(int fd, enum kind kind)
+bool
+world_is(int fd, enum kind kind)
 {
 	return fd >= 0 && fd < WORLD_FDS && world.files[fd].kind == kind;
 }
@@ -101,11 +99,11 @@ world_open_files(void)
 struct peer *
 world_peer(int fd)
 {
-	return is_kind(fd, CLIENT) ? &world.peers[world.files[fd].index] : NULL;
+	return world_is(fd, CLIENT) ? &world.peers[world.files[fd].index] : NULL;
 }
 
-static struct stream *
-stream_of(int fd)
+struct stream *
+world_stream(int fd)
 {
 	return fd == STDERR_FILENO ? &world.err : &world.out;
 }
@@ -120,9 +118,10 @@ sim_close(int fd)
 		model_closed(peer);
 		peer->state = OVER;
 	}
-	if (is_kind(fd, LISTENER) && world.files[fd].index >= 0) {
+	if (world_is(fd, LISTENER) && world.files[fd].index >= 0) {
 		int index = world.files[fd].index;
 
+		model_closes_listener(index);
 		for (int i = 0; i < world.listeners[index].waiting; i++)
 			world.peers[world.listeners[index].backlog[i]].state = OVER;
 		world.listeners[index].open = false;
@@ -164,7 +163,7 @@ world_readable(int fd)
 {
 	const struct peer *peer = world_peer(fd);
 
-	if (is_kind(fd, LISTENER))
+	if (world_is(fd, LISTENER))
 		return world.listeners[world.files[fd].index].waiting > 0 ||
 		       world.accept_fault.times > 0;
 	check(peer != NULL);
@@ -177,16 +176,53 @@ world_writable(int fd)
 {
 	const struct peer *peer = world_peer(fd);
 
-	if (is_kind(fd, STREAM))
-		return !stream_of(fd)->blocked;
+	if (world_is(fd, STREAM))
+		return !world_stream(fd)->blocked;
 	check(peer != NULL);
 	return peer->waiting < peer->window || peer->deaf_end || peer->send_fault.times > 0;
 }
 
-static bool
-passes(int error)
+bool
+is_temporary(int error)
 {
 	return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
+size_t
+world_unread(const struct peer *peer)
+{
+	return peer->sent.len - peer->taken;
+}
+
+/* The end of file counts as a byte. */
+size_t
+world_unacked(const struct peer *peer)
+{
+	return peer->waiting + peer->shut;
+}
+
+/* A reset is an error once, for whichever call comes first, and then an end of file. */
+static bool
+meets_reset(struct peer *peer)
+{
+	bool reset = peer->reset;
+
+	peer->reset = false;
+	peer->fin |= reset;
+	errno = ECONNRESET;
+	world.progress += reset;
+	return reset;
+}
+
+static ssize_t
+end_of_file(struct peer *peer)
+{
+	world.progress++;
+	if (peer->state == LEAVING)
+		model_closes(peer);
+	else
+		model_eof(peer);
+	return 0;
 }
 
 ssize_t
@@ -196,40 +232,32 @@ sim_recv(int fd, void *data, size_t len, int flags)
 	size_t n, rest;
 
 	(void)flags;
-	model_admit();
-	check(peer != NULL && peer->state == MEMBER && peer->removed == STAYS);
-	check(world.ends == 0);
+	check(peer != NULL && len > 0);
 	/* Only who is ready, each once in a pass, in ascending order. */
-	check(peer->readable && fd > world.served && len > 0);
+	check(peer->readable && fd > world.served);
 	world.served = fd;
+	model_receives(peer, len);
+	peer->received = true;
 	model_trace("Descriptor %d is readable", fd);
-	if (fault_due(&peer->recv_fault)) {
-		if (!passes(errno))
-			model_ended(peer, FAILED);
+	n = MIN(MIN(world_unread(peer), len), peer->recv_most);
+	if (fault_due(&peer->recv_fault) || (n == 0 && meets_reset(peer))) {
+		model_skipped();
 		return -1;
 	}
-	n = peer->sent.len - peer->taken;
-	if (n == 0 && peer->reset) {
-		model_ended(peer, FAILED);
-		errno = ECONNRESET;
-		return -1;
-	}
-	if (n == 0 && peer->fin) {
-		model_ended(peer, LEFT);
-		return 0;
-	}
+	if (n == 0 && peer->fin)
+		return end_of_file(peer);
 	if (n == 0) {
+		model_skipped();
 		errno = EAGAIN;
 		return -1;
 	}
-	n = n < len ? n : len;
-	n = n < peer->recv_most ? n : peer->recv_most;
 	memcpy(data, peer->sent.data + peer->taken, n);
-	rest = len - n < SCRIBBLE ? len - n : SCRIBBLE;
+	rest = MIN(len - n, SCRIBBLE);
 	memset((char *)data + n, '\n', rest);
 	model_trace("%zu bytes received from sd %d", n, fd);
-	model_received(peer, peer->sent.data + peer->taken, n);
 	peer->taken += n;
+	if (peer->state == MEMBER)
+		model_received(peer, peer->sent.data + peer->taken - n, n);
 	world.progress++;
 	return (ssize_t)n;
 }
@@ -239,24 +267,23 @@ send_to_peer(struct peer *peer, const struct iovec *iov, size_t count)
 {
 	size_t total = 0, room, n;
 
-	if (peer->state != ACCEPTED)
-		model_admit();
+	model_sends(peer);
+	peer->tried = true;
 	if (fault_due(&peer->send_fault)) {
-		if (errno == EPIPE || errno == ECONNRESET)
-			peer->deaf = true;
-		else if (!passes(errno) && peer->removed == STAYS)
-			peer->removed = FAILED;
+		model_skipped();
+		peer->deaf |= !is_temporary(errno);
 		return -1;
 	}
-	if (peer->deaf_end || peer->shut) {
-		model_refused(peer);
+	if (peer->deaf_end) {
+		if (!meets_reset(peer))
+			errno = EPIPE;
 		peer->deaf = true;
-		errno = EPIPE;
 		return -1;
 	}
 	room = peer->waiting < peer->window ? peer->window - peer->waiting : 0;
 	room = room < peer->send_most ? room : peer->send_most;
 	if (room == 0) {
+		model_skipped();
 		errno = EAGAIN;
 		return -1;
 	}
@@ -267,17 +294,16 @@ send_to_peer(struct peer *peer, const struct iovec *iov, size_t count)
 		total += n;
 	}
 	peer->waiting += total;
-	peer->took = world.now;
 	world.progress++;
 	return (ssize_t)total;
 }
 
 /* --- streams and the service manager */
 
-static ssize_t
-write_stream(int fd, const void *data, size_t len)
+ssize_t
+world_write(int fd, const void *data, size_t len)
 {
-	struct stream *stream = stream_of(fd);
+	struct stream *stream = world_stream(fd);
 
 	check(len > 0);
 	if (fault_due(&stream->fault))
@@ -318,349 +344,26 @@ sim_send(int fd, const void *data, size_t len, int flags)
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
 
 	check((flags & MSG_NOSIGNAL) != 0);
-	if (is_kind(fd, STREAM))
-		return write_stream(fd, data, len);
-	if (is_kind(fd, MANAGER))
+	if (world_is(fd, STREAM))
+		return world_write(fd, data, len);
+	if (world_is(fd, MANAGER))
 		return tell_manager(data, len);
-	check(is_kind(fd, CLIENT));
+	check(world_is(fd, CLIENT));
 	return send_to_peer(world_peer(fd), &iov, 1);
 }
 
 ssize_t
 sim_sendmsg(int fd, const struct msghdr *hdr, int flags)
 {
-	check((flags & MSG_NOSIGNAL) != 0 && is_kind(fd, CLIENT) && hdr->msg_iovlen <= 1024);
+	check((flags & MSG_NOSIGNAL) != 0 && world_is(fd, CLIENT) && hdr->msg_iovlen <= 1024);
 	return send_to_peer(world_peer(fd), hdr->msg_iov, hdr->msg_iovlen);
 }
 
 int
 sim_shutdown(int fd, int how)
 {
-	check(is_kind(fd, CLIENT) && how == SHUT_WR);
+	check(world_is(fd, CLIENT) && how == SHUT_WR);
 	model_shut(world_peer(fd));
 	world_peer(fd)->shut = true;
-	return 0;
-}
-
-/* --- listeners */
-
-int
-sim_socket(int family, int type, int protocol)
-{
-	(void)protocol;
-	if (fault_due(&world.socket_fault))
-		return -1;
-	return new_fd(3, family == AF_UNIX && (type & SOCK_DGRAM) != 0 ? MANAGER : LISTENER, -1);
-}
-
-int
-sim_connect(int fd, const struct sockaddr *sa, socklen_t len)
-{
-	(void)sa;
-	(void)len;
-	check(is_kind(fd, MANAGER));
-	return 0;
-}
-
-int
-sim_setsockopt(int fd, int level, int option, const void *value, socklen_t len)
-{
-	(void)level;
-	(void)option;
-	(void)value;
-	(void)len;
-	check(is_kind(fd, LISTENER));
-	return 0;
-}
-
-/* Port 1000 + n is listener n; the last one is IPv6. */
-int
-sim_bind(int fd, const struct sockaddr *sa, socklen_t len)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
-	int index = ntohs(in->sin_port) - 1000;
-
-	check(is_kind(fd, LISTENER) && len >= sizeof(*in));
-	check(index >= 0 && index < WORLD_LISTENERS);
-	check((sa->sa_family == AF_INET6) == (index == WORLD_LISTENERS - 1));
-	if (fault_due(&world.bind_fault))
-		return -1;
-	if (world.listeners[index].open) {
-		errno = EADDRINUSE;
-		return -1;
-	}
-	world.files[fd].index = index;
-	world.listeners[index].open = true;
-	world.listeners[index].fd = fd;
-	return 0;
-}
-
-int
-sim_listen(int fd, int backlog)
-{
-	check(is_kind(fd, LISTENER) && world.files[fd].index >= 0 && backlog > 0);
-	return 0;
-}
-
-/* The address of a listener, or of a peer of it. */
-static void
-fill_address(struct sockaddr *sa, socklen_t *len, int listener, uint8_t host, uint16_t port)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET};
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-
-	if (listener == WORLD_LISTENERS - 1) {
-		in6.sin6_addr.s6_addr[0] = 0xfd;
-		in6.sin6_addr.s6_addr[15] = host;
-		in6.sin6_port = htons(port);
-		check(*len >= sizeof(in6));
-		memcpy(sa, &in6, sizeof(in6));
-		*len = sizeof(in6);
-	} else {
-		in.sin_addr.s_addr = htonl(0x0a000000U + host);
-		in.sin_port = htons(port);
-		check(*len >= sizeof(in));
-		memcpy(sa, &in, sizeof(in));
-		*len = sizeof(in);
-	}
-}
-
-int
-sim_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
-{
-	int index = world.files[fd].index;
-
-	check(is_kind(fd, LISTENER) && index >= 0);
-	fill_address(sa, len, index, 1, (uint16_t)(1000 + index));
-	return 0;
-}
-
-int
-sim_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
-{
-	int index = world.files[fd].index, number, sd;
-
-	model_admit();
-	check(is_kind(fd, LISTENER) && index >= 0 && (flags & SOCK_CLOEXEC) != 0);
-	check(world.ends == 0);
-	check(fd >= world.served);
-	world.served = fd;
-	if (fault_due(&world.accept_fault))
-		return -1;
-	if (world.listeners[index].waiting == 0) {
-		errno = EAGAIN;
-		return -1;
-	}
-	number = world.listeners[index].backlog[0];
-	if ((sd = new_fd(3, CLIENT, number)) < 0)
-		return -1;
-	world.listeners[index].waiting--;
-	memmove(world.listeners[index].backlog, world.listeners[index].backlog + 1,
-	    (size_t)world.listeners[index].waiting * sizeof(int));
-	fill_address(sa, len, index, world.peers[number].host, (uint16_t)(2000 + number));
-	world.peers[number].sd = sd;
-	model_accepted(&world.peers[number]);
-	world.progress++;
-	return sd;
-}
-
-int
-sim_ioctl(int fd, unsigned long request, ...)
-{
-	struct peer *peer = world_peer(fd);
-	va_list args;
-	int *value;
-
-	va_start(args, request);
-	value = va_arg(args, int *);
-	va_end(args);
-	if (request == SIOCOUTQ) {
-		check(peer != NULL);
-		*value = (int)peer->waiting;
-		return 0;
-	}
-	check(request == FIONBIO && *value == 1);
-	if (fault_due(&world.ioctl_fault)) {
-		if (peer != NULL)
-			peer->not_nonblocking = true;
-		return -1;
-	}
-	if (peer != NULL)
-		model_trace("New incoming connection on sd %d", fd);
-	return 0;
-}
-
-/* --- files */
-
-int
-sim_open(const char *path, int flags, ...)
-{
-	(void)flags;
-	if (fault_due(&world.open_fault))
-		return -1;
-	if (strcmp(path, WORLD_CONF) == 0) {
-		world.settings_read = 0;
-		return new_fd(3, SETTINGS, 0);
-	}
-	check(strncmp(path, "/proc/self/fd/", 14) == 0);
-	return new_fd(3, STREAM, atoi(path + 14));
-}
-
-ssize_t
-sim_read(int fd, void *data, size_t len)
-{
-	size_t left = strlen(world.settings) - world.settings_read;
-
-	check(is_kind(fd, SETTINGS));
-	if (fault_due(&world.read_fault))
-		return -1;
-	len = len < left ? len : left;
-	memcpy(data, world.settings + world.settings_read, len);
-	world.settings_read += len;
-	return (ssize_t)len;
-}
-
-ssize_t
-sim_write(int fd, const void *data, size_t len)
-{
-	check(is_kind(fd, STREAM));
-	return write_stream(fd, data, len);
-}
-
-int
-sim_dup2(int fd, int onto)
-{
-	check(is_kind(fd, STREAM) && is_kind(onto, STREAM) && onto < 3);
-	return onto;
-}
-
-int
-sim_fcntl(int fd, int command, ...)
-{
-	va_list args;
-	int lowest;
-
-	if (command == F_DUPFD_CLOEXEC) {
-		va_start(args, command);
-		lowest = va_arg(args, int);
-		va_end(args);
-		check(is_kind(fd, MANAGER));
-		return new_fd(lowest, MANAGER, 0);
-	}
-	check(is_kind(fd, STREAM) && (command == F_GETFL || command == F_SETFL));
-	return 0;
-}
-
-int
-sim_fstat(int fd, struct stat *st)
-{
-	memset(st, 0, sizeof(*st));
-	st->st_mode = S_IFREG;
-	if (is_kind(fd, SETTINGS))
-		return 0;
-	check(is_kind(fd, STREAM) && fd < 3);
-	st->st_mode = stream_of(fd)->mode;
-	return 0;
-}
-
-/* --- the rest of the machine */
-
-int
-sim_clock_gettime(clockid_t clock, struct timespec *now)
-{
-	check(clock == CLOCK_MONOTONIC);
-	now->tv_sec = world.now / CLOCK_SECOND;
-	now->tv_nsec = world.now % CLOCK_SECOND * 1000;
-	return 0;
-}
-
-int
-sim_getrlimit(int resource, struct rlimit *limit)
-{
-	check(resource == RLIMIT_NOFILE);
-	*limit = (struct rlimit){.rlim_cur = WORLD_FDS, .rlim_max = WORLD_FDS};
-	return 0;
-}
-
-int
-sim_setrlimit(int resource, const struct rlimit *limit)
-{
-	(void)limit;
-	check(resource == RLIMIT_NOFILE);
-	errno = EPERM;
-	return -1;
-}
-
-int
-sim_sigaction(int number, const struct sigaction *action, struct sigaction *old)
-{
-	(void)number;
-	(void)old;
-	if (action->sa_handler != SIG_IGN)
-		world.handler = action->sa_handler;
-	return 0;
-}
-
-int
-sim_sigprocmask(int how, const sigset_t *set, sigset_t *old)
-{
-	(void)set; /* or NULL, to ask which are blocked: none before the server blocks its own */
-	check(how == SIG_BLOCK && old != NULL);
-	sigemptyset(old);
-	return 0;
-}
-
-int
-sim_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
-{
-	(void)info;
-	check(set != NULL && timeout->tv_sec == 0 && timeout->tv_nsec == 0);
-	if (world.pending_end > 0) {
-		world.pending_end--;
-		world.ends++;
-		return SIGTERM;
-	}
-	if (world.pending_reload > 0) {
-		world.pending_reload--;
-		return SIGHUP;
-	}
-	errno = EAGAIN;
-	return -1;
-}
-
-char *
-sim_getenv(const char *name)
-{
-	static char path[] = "@fuzz";
-
-	return world.managed && strcmp(name, "NOTIFY_SOCKET") == 0 ? path : NULL;
-}
-
-int
-sim_sd_watchdog_enabled(int unset, uint64_t *usec)
-{
-	(void)unset;
-	*usec = (uint64_t)world.watchdog;
-	return world.watchdog > 0;
-}
-
-struct passwd *
-sim_getpwnam(const char *name)
-{
-	(void)name;
-	return NULL;
-}
-
-struct group *
-sim_getgrnam(const char *name)
-{
-	(void)name;
-	return NULL;
-}
-
-unsigned
-sim_if_nametoindex(const char *name)
-{
-	(void)name;
 	return 0;
 }

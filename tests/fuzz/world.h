@@ -41,24 +41,15 @@ struct cursor {
 	size_t offset;
 };
 
-enum removal {
-	STAYS,
-	LEFT,     /* end of file */
-	FAILED,   /* one of its own calls failed for good */
-	TOO_LONG, /* a line of it */
-	IDLE,
-	STALLED,
-	SHUT_OUT /* by new access rules */
-};
-
 /* The other end of a connection. */
 struct peer {
 	enum {
 		FREE,
 		CONNECTING,
 		ACCEPTED,
-		REFUSED, /* not let in; closed at the end of the pass */
+		REFUSED, /* without memory for it; closed at once */
 		MEMBER,
+		LEAVING,
 		OVER
 	} state;
 	int sd;       /* the server's descriptor, from ACCEPTED on */
@@ -68,10 +59,13 @@ struct peer {
 	/* what it sends */
 	struct bytes sent;
 	size_t taken; /* of it, by the server */
-	bool fin, reset;
-	size_t recv_most; /* bytes that one recv brings */
+	bool fin;
+	bool reset;        /* the next call meets the error; behind it is the end of file */
+	size_t recv_most;  /* bytes that one recv brings */
 	struct fault recv_fault;
-	bool readable; /* said select */
+	bool asked_readable, asked_writable; /* of select */
+	bool readable;       /* said select */
+	bool received;       /* in this pass recv was called */
 
 	/* what is sent to it */
 	size_t window;    /* bytes that the kernel keeps at most */
@@ -81,20 +75,46 @@ struct peer {
 	bool deaf_end; /* it is closed: whoever writes to it gets EPIPE */
 	bool shut;     /* the server has ended its side */
 	bool writable; /* said select */
+	bool tried;    /* in this pass send was called */
 
 	/* the model's */
 	struct bytes held;         /* an unfinished line */
+	struct bytes unfinished;   /* bytes that may become a telnet command */
 	struct cursor *candidates; /* where what it gets may have begun, moved on to now */
 	uint32_t n_candidates;     /* one, but for who came in the middle of a pass */
 	uint32_t candidates_size;
-	bool deaf; /* the server knows that it takes nothing */
-	enum removal removed;
-	char told[128]; /* a last line "chatd: ..." */
-	size_t told_len;
-	int64_t heard;           /* when its last line came, or it itself */
-	int64_t took;            /* when the server last got rid of a byte */
-	uint64_t refused_before; /* allocations refused when it was accepted */
+	bool is_cut;
+	struct cursor cut; /* where what it gets ends */
+	bool deaf;         /* the server knows that it takes nothing */
+	bool too_long;     /* it has said a line that is: it has to leave */
+	bool left;         /* the server knows its end of file: it is removed in this pass */
 	bool not_nonblocking;    /* ioctl failed */
+	bool query_failed;       /* another ioctl did */
+	uint64_t refused_before; /* allocations refused when it was accepted */
+	int64_t heard;           /* when its last line came, or it itself */
+	/* while it holds everybody up */
+	bool holds;
+	bool parked;        /* select is not asked about it before the next step */
+	struct cursor before; /* where it was when the pass began */
+	size_t unacked;     /* bytes that waited when the server last got rid of one */
+	int64_t took;       /* and that time */
+	int64_t window_began;
+	int64_t window_bytes;
+	/* while it leaves */
+	unsigned reasons; /* those that it may be told, see last_words.c */
+	struct limits limits_then;
+	bool may_be_untold; /* memory was refused */
+	char told[128];     /* a last line "chatd: ..." */
+	size_t told_len;
+	int64_t left_at;
+	uint32_t turn;      /* among those who leave */
+	bool written;       /* all that it had to get */
+	bool eof;           /* the server knows its end of file */
+	bool ended;         /* too many leave: it is closed in this pass */
+	bool trace_then;
+	/* when the server was told to end */
+	size_t owed;
+	bool owed_fin;
 };
 
 struct stream {
@@ -129,8 +149,10 @@ struct world {
 		int fd;
 		int backlog[WORLD_PEERS];
 		int waiting;
+		bool asked, readable; /* of select, and its word */
+		bool tried;           /* in this pass accept was called */
 	} listeners[WORLD_LISTENERS];
-	struct fault accept_fault, ioctl_fault, bind_fault, open_fault, read_fault, select_fault,
+	struct fault accept_fault, ioctl_fault, query_fault, bind_fault, open_fault, read_fault, select_fault,
 	    socket_fault;
 	struct stream out, err;
 	char settings[1024]; /* the text of the file */
@@ -148,7 +170,12 @@ struct world {
 	void (*handler)(int);
 	unsigned pending_end, pending_reload;
 	unsigned ends; /* how often the server was told to end */
-	bool closing;  /* server_run is over */
+	int64_t end_at;   /* the first time */
+	int n_at_end;     /* so many peers were there then */
+	bool cut_short;   /* the last waiting failed */
+	bool closing;     /* server_run is over */
+	bool signalled;   /* in this pass */
+	bool reloading_now; /* a signal to reload came in this pass */
 
 	/* the pass */
 	int served; /* the highest descriptor that was accepted from or received from */
@@ -165,14 +192,25 @@ extern struct server server;
 void world_reset(void);
 /* Whether a fault is due; it counts as met. errno is its error. */
 bool fault_due(struct fault *fault);
+/* Whether an error of recv or send means only that nothing happens now. */
+bool is_temporary(int error);
 
 struct peer *world_connect(int listener, uint8_t host);
 void world_close(struct peer *peer);
+/* A signal arrives. */
+void world_signal(int number);
+/* What the kernel says of a socket. */
+size_t world_unread(const struct peer *peer);
+size_t world_unacked(const struct peer *peer);
 /* Whether select would say so. */
 bool world_readable(int fd);
 bool world_writable(int fd);
 /* The peer behind a descriptor, or NULL. */
 struct peer *world_peer(int fd);
 int world_open_files(void);
+int world_new_fd(int lowest, enum kind kind, int index);
+bool world_is(int fd, enum kind kind);
+ssize_t world_write(int fd, const void *data, size_t len);
+struct stream *world_stream(int fd);
 
 #endif
