@@ -219,6 +219,8 @@ begin_end(struct server *server)
 	notify_stopping(&server->notify);
 	chat_begin_end(&server->chat);
 	enter(server, SERVER_LISTENS, SERVER_LISTEN);
+	/* Words may have come between select's look and the signal: it has to look again. */
+	loop_forget(&server->loop);
 }
 
 /* What was sent before the signal has been heard, or it takes too long: all leave. */

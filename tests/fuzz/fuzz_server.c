@@ -287,7 +287,7 @@ sim_pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
 	memcpy(asked[0], readable, words);
 	memcpy(asked[1], writable, words);
 	forget(false);
-	world.signalled = world.reloading_now = false;
+	world.signalled = world.forgets = false;
 	for (;;) {
 		go_on(&hidden);
 		if (fault_due(&world.select_fault))

@@ -25,7 +25,9 @@ model_held(void)
 static bool
 holds_now(const struct peer *peer)
 {
-	return peer->holds && (!world.reloading_now || model_lag(peer).most > model_limits()->queue);
+	bool reloaded = model.valid != (int)server.config->unix_mode;
+
+	return peer->holds && (!reloaded || model_lag(peer).most > model_limits()->queue);
 }
 
 bool
@@ -146,7 +148,7 @@ static bool
 is_excused(void)
 {
 	return model.skipped || memory.refused != model.pass_refused ||
-	       world.now < model.rest_until || (world.reloading_now && world.ends == 0);
+	       world.now < model.rest_until || world.forgets;
 }
 
 /* Whoever was ready in this pass has been served. */

@@ -97,7 +97,7 @@ model_is_idle(const struct peer *peer)
 	uint32_t idle = model_limits()->idle;
 
 	return idle > 0 && world.now - peer->heard >= idle * CLOCK_SECOND &&
-	       peer->asked_readable && !peer->readable;
+	       peer->asked_readable && !peer->readable && !world.forgets;
 }
 
 /* When one too many leaves, the oldest is closed at once. */
@@ -145,7 +145,7 @@ leave(struct peer *peer, unsigned reasons)
 static void
 check_heard(void)
 {
-	if (world.now >= world.end_at + SERVER_LISTEN)
+	if (world.ends > 1 || world.now >= world.end_at + SERVER_LISTEN)
 		return;
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *peer = &world.peers[i];

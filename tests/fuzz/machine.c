@@ -309,7 +309,7 @@ void
 world_signal(int number)
 {
 	world.signalled = true;
-	world.reloading_now |= number == SIGHUP;
+	world.forgets |= world.ends == 0;
 	if (number != SIGTERM || world.ends++ > 0)
 		return;
 	world.end_at = world.now;

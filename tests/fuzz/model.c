@@ -236,7 +236,7 @@ check_member(struct peer *peer, size_t most)
 		die("sd %d is still there, though it was to be removed", peer->sd);
 	if (!model_allows(peer))
 		die("sd %d is still there, though it is not allowed", peer->sd);
-	if (model_is_idle(peer) && !(world.reloading_now && world.ends == 0))
+	if (model_is_idle(peer))
 		die("sd %d is still there, though it is idle", peer->sd);
 	if (!peer->query_failed && (model_stalls(peer) || model_lags(peer)))
 		die("sd %d is still there, though it holds everybody up", peer->sd);
@@ -332,6 +332,7 @@ void
 model_pass_begins(bool answered)
 {
 	model.pass = model.count;
+	model.valid = (int)server.config->unix_mode;
 	model.pass_refused = model.refused = memory.refused;
 	model.skipped = false;
 	model.readers = 0;

@@ -175,7 +175,7 @@ struct world {
 	bool cut_short;   /* the last waiting failed */
 	bool closing;     /* server_run is over */
 	bool signalled;   /* in this pass */
-	bool reloading_now; /* a signal to reload came in this pass */
+	bool forgets;     /* and what select said before does not count */
 
 	/* the pass */
 	int served; /* the highest descriptor that was accepted from or received from */
