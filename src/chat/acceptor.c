@@ -190,13 +190,23 @@ drain(struct listener *listener, void *context)
 	}
 }
 
+/* It leaves the loop before it is closed: a client of the next one may get its number. */
+static void
+drain_last(struct listener *listener, void *context)
+{
+	const struct change *change = context;
+
+	drain(listener, context);
+	loop_remove(change->acceptor->pool->loop, listener->fd);
+}
+
 int
 acceptor_change(struct acceptor *acceptor, const struct config *before, const struct config *after,
     source_tell *tell)
 {
 	struct change change = {.acceptor = acceptor, .opened = (int)after->n_endpoints + 8};
 	char error[LISTENER_ERROR];
-	int result = listeners_change(&acceptor->listeners, before, after, drain, &change, error);
+	int result = listeners_change(&acceptor->listeners, before, after, drain_last, &change, error);
 
 	if (result < 0)
 		tell(LOG_ERR, error);

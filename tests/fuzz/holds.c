@@ -136,7 +136,9 @@ model_receives(struct peer *peer, size_t len)
 		return;
 	}
 	check(model_is_in(peer) && !peer->too_long && !model.goodbye);
-	check(len <= MAX(LEAST, MIN(ROOM, share)));
+	if (len > MAX(LEAST, MIN(ROOM, share)))
+		die("recv of %zu bytes from sd %d, %zu may be received by %u", len, peer->sd,
+		    model.budget, model.readers);
 	if (model.budget == 0 && world_unread(peer) > 0) {
 		check(peer->query_failed);
 		model.extra += LEAST;
