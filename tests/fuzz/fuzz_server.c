@@ -68,7 +68,7 @@ is_owed(void)
 			continue;
 		if (!peer->deaf && model_missing(peer) > 0)
 			return true;
-		if (world.ends == 0 && (peer->taken < peer->sent.len || peer->fin || peer->reset))
+		if (peer->taken < peer->sent.len || peer->fin || peer->reset)
 			return true;
 	}
 	return false;

@@ -158,12 +158,15 @@ check_heard(void)
 void
 model_closes_listener(int index)
 {
+	/* Accepting has failed. */
+	bool has_reason = model.pause_until > (world.ends > 0 ? world.end_at : world.now);
+
 	model_event(NULL);
 	if (world.closing || world.cut_short)
 		return;
-	for (int i = 0; i < world.listeners[index].waiting; i++)
-		if (world.listeners[index].backlog[i] < world.n_at_end || world.ends == 0)
-			if (world.now >= model.pause_until && memory.refused == model.pass_refused)
+	if (!has_reason && memory.refused == model.pass_refused)
+		for (int i = 0; i < world.listeners[index].waiting; i++)
+			if (world.listeners[index].backlog[i] < world.n_at_end || world.ends == 0)
 				die("who waits at a listener is forgotten");
 	if (world.ends == 0 || model.goodbye)
 		return;
