@@ -63,7 +63,7 @@ TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not)
 	close(c);
 }
 
-TEST(those_who_are_refused_in_one_pass_need_one_descriptor_between_them)
+TEST(those_who_are_refused_in_one_pass_are_all_told_and_closed_when_they_are_done)
 {
 	const char *trace;
 	int a, clients[20];
@@ -76,16 +76,133 @@ TEST(those_who_are_refused_in_one_pass_need_one_descriptor_between_them)
 		clients[i] = host_connect();
 	host_pass();
 	trace = host_trace();
-	for (size_t i = 0; i < LENGTH(clients); i++) {
-		static const char both[] = "New incoming connection on sd 5\n"
-					   "removing connection with sd 5 \n";
+	for (size_t i = 0; i < 2 * LENGTH(clients); i++) {
+		char want[64];
+		int sd = HOST_FIRST + 1 + (int)(i % LENGTH(clients));
 
-		host_expect_last(clients[i], "chatd: too many clients, at most 1\n");
-		assert_memory_equal(trace, both, strlen(both));
-		trace += strlen(both);
+		snprintf(want, sizeof(want),
+		    i < LENGTH(clients) ? "New incoming connection on sd %d\n"
+					: "removing connection with sd %d \n",
+		    sd);
+		assert_memory_equal(trace, want, strlen(want));
+		trace += strlen(want);
 	}
 	assert_string_equal(trace, "Waiting on select()...\nMaxFd 4\n");
+	for (size_t i = 0; i < LENGTH(clients); i++)
+		host_expect_last(clients[i], "chatd: too many clients, at most 1\n");
 	close(a);
+}
+
+/* A descriptor of one that leaves is one that a client could have. */
+TEST(of_those_who_are_refused_no_more_than_64_stay_while_they_are_told)
+{
+	int a, clients[LEAVING_MAX + 1];
+
+	host_start_quiet("limits = { clients = 1; };");
+	a = host_enter();
+	host_trace();
+	for (size_t i = 0; i < LENGTH(clients); i++)
+		clients[i] = host_connect();
+	/* Their words do not leave. */
+	host_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
+	host_pass();
+	assert_non_null(strstr(host_trace(), "removing connection with sd 5 \n"));
+	assert_false(host_reads(HOST_FIRST + 1));
+	assert_true(host_reads(HOST_FIRST + 2) && host_reads(HOST_FIRST + 1 + LEAVING_MAX));
+	host_fail(SEAM_SEND, 0, 0, 0);
+	host_settle();
+	host_expect_last(clients[0], "");
+	for (size_t i = 1; i < LENGTH(clients); i++)
+		host_expect_last(clients[i], "chatd: too many clients, at most 1\n");
+	close(a);
+}
+
+/* Clients of a held pool may have gone unseen. */
+TEST(while_the_pool_is_held_nobody_is_refused_for_want_of_a_place)
+{
+	static char line[4001];
+	int a, b, c;
+
+	host_start_quiet("limits = { clients = 2; queue = 4000; };");
+	a = host_enter();
+	b = host_enter();
+	host_log();
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 2] = '\n';
+	put_text(a, line);
+	put_text(a, "\n\n");
+	host_pass();
+	host_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
+	host_pass();
+	host_pass();
+	c = host_connect();
+	for (int i = 0; i < 3; i++)
+		host_pass();
+	assert_false(host_reads(HOST_MAIN));
+	host_expect_log("");
+	/* A place becomes free while it is held. */
+	close(a);
+	host_pass();
+	host_pass();
+	assert_true(host_reads(HOST_FIRST));
+	host_fail(SEAM_SEND, 0, 0, 0);
+	host_expire();
+	host_settle();
+	put_text(c, "in\n");
+	host_settle();
+	assert_non_null(strstr(get_text(b, NULL), "in\n"));
+	host_expect_log("%s holds everybody up\n%s has caught up\n");
+	close(b);
+	close(c);
+}
+
+/* How many passes the next one waits while the client fd is busy, until it is accepted. */
+static int
+passes_until_accepted(int busy)
+{
+	int passes = 0;
+
+	host_trace();
+	do {
+		assert_true(++passes < 20);
+		put_text(busy, "busy\n");
+		host_pass();
+	} while (strstr(host_trace(), "New incoming connection") == NULL);
+	return passes;
+}
+
+TEST(each_newcomer_has_all_the_passes_to_wait_for_a_place)
+{
+	int a, b, c, d;
+
+	host_start_quiet("limits = { clients = 2; };");
+	a = host_enter();
+	b = host_enter();
+	c = host_connect();
+	/* The look behind b, as it came in, was the first one. */
+	assert_int_equal(passes_until_accepted(b), 4);
+	close(c);
+	/* After one that was refused. */
+	c = host_connect();
+	assert_int_equal(passes_until_accepted(b), 5);
+	close(c);
+	host_settle();
+	/* Also after one that has come in after some passes. */
+	c = host_connect();
+	d = host_connect();
+	for (int i = 0; i < 3; i++) {
+		put_text(b, "busy\n");
+		host_pass();
+	}
+	/* With unread lines it would be a reset, which takes another pass. */
+	get_text(a, NULL);
+	close(a);
+	host_pass();
+	assert_int_equal(passes_until_accepted(b), 1);
+	assert_int_equal(passes_until_accepted(b), 4);
+	host_expect_last(d, "chatd: too many clients, at most 2\n");
+	close(c);
+	close(b);
 }
 
 TEST(as_many_of_one_address_as_the_limit_come_in)
@@ -347,7 +464,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    ACCEPTOR_TEST(at_most_128_come_in_within_one_pass),
 	    ACCEPTOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
-	    ACCEPTOR_TEST(those_who_are_refused_in_one_pass_need_one_descriptor_between_them),
+	    ACCEPTOR_TEST(those_who_are_refused_in_one_pass_are_all_told_and_closed_when_they_are_done),
+	    ACCEPTOR_TEST(of_those_who_are_refused_no_more_than_64_stay_while_they_are_told),
+	    ACCEPTOR_TEST(while_the_pool_is_held_nobody_is_refused_for_want_of_a_place),
+	    ACCEPTOR_TEST(each_newcomer_has_all_the_passes_to_wait_for_a_place),
 	    ACCEPTOR_TEST(as_many_of_one_address_as_the_limit_come_in),
 	    ACCEPTOR_TEST(whoever_comes_as_another_goes_gets_the_place),
 	    ACCEPTOR_TEST(the_limit_of_an_address_lets_those_wait_too_who_come_as_another_goes),
