@@ -162,6 +162,11 @@ WRAP(int, socket, int domain, int type, int protocol)
 	return fails(SEAM_SOCKET) ? -1 : __real_socket(domain, type, protocol);
 }
 
+WRAP(int, malloc_trim, size_t pad)
+{
+	return fails(SEAM_TRIM) ? 0 : __real_malloc_trim(pad);
+}
+
 WRAP(int, pselect, int count, fd_set *readable, fd_set *writable, fd_set *special,
     const struct timespec *timeout, const sigset_t *mask)
 {

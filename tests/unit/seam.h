@@ -17,6 +17,7 @@ enum seam {
 	SEAM_SEND, /* send, sendmsg */
 	SEAM_ACCEPT,
 	SEAM_SOCKET,
+	SEAM_TRIM, /* malloc_trim */
 	SEAMS
 };
 

@@ -464,7 +464,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    ACCEPTOR_TEST(at_most_128_come_in_within_one_pass),
 	    ACCEPTOR_TEST(as_many_as_the_limit_come_in_and_the_next_one_is_told_why_not),
-	    ACCEPTOR_TEST(those_who_are_refused_in_one_pass_are_all_told_and_closed_when_they_are_done),
+	    ACCEPTOR_TEST(
+		those_who_are_refused_in_one_pass_are_all_told_and_closed_when_they_are_done),
 	    ACCEPTOR_TEST(of_those_who_are_refused_no_more_than_64_stay_while_they_are_told),
 	    ACCEPTOR_TEST(while_the_pool_is_held_nobody_is_refused_for_want_of_a_place),
 	    ACCEPTOR_TEST(each_newcomer_has_all_the_passes_to_wait_for_a_place),

@@ -174,6 +174,57 @@ TEST(growing_keeps_what_waits_and_a_smaller_limit_asks_for_nothing)
 	line_free(&line);
 }
 
+#define MIB ((size_t)1 << 20)
+
+/* Four lines of so many bytes come and go. Returns how often memory went back meanwhile. */
+static unsigned long
+trims_of(size_t size)
+{
+	struct line lines[4] = {{0}};
+
+	seam_reset();
+	for (size_t i = 0; i < LENGTH(lines); i++) {
+		assert_int_equal(line_reserve(&lines[i], size), 0);
+		line_trim();
+	}
+	for (size_t i = 0; i < LENGTH(lines); i++) {
+		line_free(&lines[i]);
+		line_trim();
+	}
+	return seam_calls(SEAM_TRIM);
+}
+
+TEST(memory_goes_back_once_4_mib_of_lines_were_freed_and_not_before)
+{
+	assert_int_equal(trims_of(MIB - 1), 0);
+	/* What was freed since the last time counts: no more than there was at once. */
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(trims_of(MIB / 2), 0);
+	assert_int_equal(trims_of(MIB), 1);
+	assert_int_equal(trims_of(2 * MIB), 2);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(trims_of(MIB - 1), 0);
+}
+
+TEST(a_line_that_grows_counts_with_what_it_has)
+{
+	struct line line = {0};
+
+	seam_reset();
+	for (size_t size = 1; size < 4 * MIB; size *= 2)
+		assert_int_equal(line_reserve(&line, size), 0);
+	line_free(&line);
+	line_trim();
+	assert_int_equal(seam_calls(SEAM_TRIM), 0);
+	assert_int_equal(line_reserve(&line, 4 * MIB), 0);
+	line_trim();
+	assert_int_equal(seam_calls(SEAM_TRIM), 0);
+	line_free(&line);
+	line_trim();
+	line_trim();
+	assert_int_equal(seam_calls(SEAM_TRIM), 1);
+}
+
 TEST(refused_memory_leaves_the_line_as_it_was)
 {
 	struct line line = {0};
@@ -423,6 +474,9 @@ main(void)
 	    cmocka_unit_test(lines_are_counted_by_their_ends),
 	    cmocka_unit_test(a_reserved_line_takes_max_bytes_and_gathers_pieces_in_order),
 	    cmocka_unit_test(growing_keeps_what_waits_and_a_smaller_limit_asks_for_nothing),
+	    cmocka_unit_test_teardown(
+		memory_goes_back_once_4_mib_of_lines_were_freed_and_not_before, seam_teardown),
+	    cmocka_unit_test_teardown(a_line_that_grows_counts_with_what_it_has, seam_teardown),
 	    cmocka_unit_test_teardown(refused_memory_leaves_the_line_as_it_was, seam_teardown),
 	    cmocka_unit_test(valid_text_stays_as_it_is),
 	    cmocka_unit_test(control_characters_become_question_marks),

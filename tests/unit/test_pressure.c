@@ -573,8 +573,7 @@ main(void)
 	    PRESSURE_TEST(a_step_brings_no_more_than_what_is_left_below_the_limit),
 	    PRESSURE_TEST(the_slowest_of_those_who_hold_decides_how_much_a_step_brings),
 	    PRESSURE_TEST(an_end_is_seen_while_the_pool_is_held),
-	    PRESSURE_TEST(
-		a_parked_guest_whose_peer_goes_is_heard_and_seen_to_end_at_the_next_step),
+	    PRESSURE_TEST(a_parked_guest_whose_peer_goes_is_heard_and_seen_to_end_at_the_next_step),
 	    PRESSURE_TEST(
 		a_parked_guest_that_is_dismissed_stays_out_when_the_others_are_asked_again),
 	    PRESSURE_TEST(nobody_stays_parked_when_the_one_that_held_goes),

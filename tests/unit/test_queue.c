@@ -433,6 +433,93 @@ TEST(lag_counts_from_the_oldest_byte_that_waits)
 	assert_int_equal(queue_lag(&queue, arena.position), 0);
 }
 
+/* So much of three lines in two spans has left, and the rest is cut to this. */
+static void
+expect_cut(size_t left, const char *want)
+{
+	struct queue queue;
+
+	queue_init(&queue);
+	push(&queue, "one\ntwo\n");
+	take("its own\n");
+	push(&queue, "three\n");
+	queue_consume(&queue, left);
+	queue_cut(&queue);
+	assert_string_equal(waiting(&queue), want);
+	assert_int_equal(queue_empty(&queue), want[0] == '\0');
+	/* It serves on. */
+	assert_true(queue_reserve(&queue, PLACES));
+	take("its own\n");
+	push(&queue, "why\n");
+	assert_memory_equal(waiting(&queue), want, strlen(want));
+	assert_string_equal(waiting(&queue) + strlen(want), "why\n");
+	queue_clear(&queue);
+	assert_int_equal(arena.filling->refs, 0);
+}
+
+TEST(a_cut_leaves_the_rest_of_the_line_that_has_begun_to_leave)
+{
+	static const char *const rests[] = {"", "ne\n", "e\n", "\n", "", "wo\n", "o\n", "\n", "",
+	    "hree\n", "ree\n", "ee\n", "e\n", "\n", ""};
+
+	for (size_t left = 0; left < LENGTH(rests); left++)
+		expect_cut(left, rests[left]);
+}
+
+/* An answer to telnet's commands: the first span, of a buf of its own, without a line end. */
+TEST(a_cut_leaves_the_rest_of_a_message_that_has_no_line_end)
+{
+	for (size_t left = 0; left <= 6; left++) {
+		struct queue queue;
+		struct msg told = msg_new(&arena, "answer", 6);
+
+		queue_init(&queue);
+		queue_push(&queue, &told);
+		push(&queue, "line\n");
+		queue_consume(&queue, left);
+		queue_cut(&queue);
+		assert_string_equal(waiting(&queue), left == 0 ? "" : &"answer"[left]);
+		queue_clear(&queue);
+	}
+}
+
+TEST(a_backlog_of_many_spans_is_cut_too)
+{
+	struct queue queue;
+
+	queue_init(&queue);
+	for (int i = 0; i < 100; i++) {
+		push(&queue, "line\n");
+		gap();
+	}
+	queue_consume(&queue, 51);
+	assert_int_equal(arena.filling->refs, 90);
+	queue_cut(&queue);
+	assert_string_equal(waiting(&queue), "ine\n");
+	assert_int_equal(arena.filling->refs, 1);
+	queue_clear(&queue);
+}
+
+TEST(the_weight_counts_what_waits_and_each_span)
+{
+	struct queue queue;
+
+	queue_init(&queue);
+	assert_int_equal(queue_weight(&queue), 0);
+	push(&queue, "12345");
+	assert_int_equal(queue_weight(&queue), 5 + QUEUE_SPAN);
+	push(&queue, "678");
+	assert_int_equal(queue_weight(&queue), 8 + QUEUE_SPAN);
+	gap();
+	push(&queue, "9");
+	assert_int_equal(queue_weight(&queue), 9 + 2 * QUEUE_SPAN);
+	queue_consume(&queue, 3);
+	assert_int_equal(queue_weight(&queue), 6 + 2 * QUEUE_SPAN);
+	queue_consume(&queue, 5);
+	assert_int_equal(queue_weight(&queue), 1 + QUEUE_SPAN);
+	queue_clear(&queue);
+}
+
 TEST(clearing_drops_every_reference_and_the_queue_serves_again)
 {
 	struct queue queue;
@@ -525,6 +612,10 @@ main(void)
 	    QUEUE_TEST(as_many_places_as_are_asked_for_are_made_at_once),
 	    QUEUE_TEST(no_more_spans_are_shown_than_there_is_room_for),
 	    QUEUE_TEST(lag_counts_from_the_oldest_byte_that_waits),
+	    QUEUE_TEST(a_cut_leaves_the_rest_of_the_line_that_has_begun_to_leave),
+	    QUEUE_TEST(a_cut_leaves_the_rest_of_a_message_that_has_no_line_end),
+	    QUEUE_TEST(a_backlog_of_many_spans_is_cut_too),
+	    QUEUE_TEST(the_weight_counts_what_waits_and_each_span),
 	    QUEUE_TEST(clearing_drops_every_reference_and_the_queue_serves_again),
 	    QUEUE_TEST(random_pushes_and_consumptions_agree_with_a_string),
 	};

@@ -624,8 +624,8 @@ TEST(a_reload_may_open_many_listeners)
 	host_log();
 	len += (size_t)snprintf(settings, sizeof(settings), "listen = [ \"%s\"", in_folder("chat"));
 	for (int i = 0; i < 100; i++)
-		len += (size_t)snprintf(settings + len, sizeof(settings) - len, ", \"%s%d\"",
-		    in_folder("more"), i);
+		len += (size_t)snprintf(
+		    settings + len, sizeof(settings) - len, ", \"%s%d\"", in_folder("more"), i);
 	snprintf(settings + len, sizeof(settings) - len, " ];");
 	host_settings(settings);
 	host_interrupt(SIGHUP);

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <syslog.h>
 #include <termios.h>
 #include <unistd.h>
@@ -310,6 +311,17 @@ TEST(a_reader_that_has_gone_ends_the_sink)
 	close(ends[0]);
 	expect_end(EPIPE);
 	close(ends[1]);
+}
+
+/* A timer is a descriptor that is not for writing. */
+TEST(what_cannot_be_written_to_ends_the_sink)
+{
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+	assert_true(timer >= 0);
+	sink_open(&sink, timer);
+	expect_end(EINVAL);
+	close(timer);
 }
 
 TEST(a_sink_that_has_ended_can_be_opened_anew)
@@ -737,6 +749,7 @@ main(void)
 	    SINK_TEST(a_pipe_shared_with_others_stays_blocking_for_them),
 	    SINK_TEST(where_opening_anew_is_refused_the_shared_flag_is_given_back),
 	    SINK_TEST(a_reader_that_has_gone_ends_the_sink),
+	    SINK_TEST(what_cannot_be_written_to_ends_the_sink),
 	    SINK_TEST(a_sink_that_has_ended_can_be_opened_anew),
 	    SINK_TEST(opening_leaves_no_descriptor_behind),
 	    SINK_TEST(a_descriptor_that_is_not_open_ends_the_sink),
