@@ -219,7 +219,10 @@ begin_end(struct server *server)
 	notify_stopping(&server->notify);
 	chat_begin_end(&server->chat);
 	enter(server, SERVER_LISTENS, SERVER_LISTEN);
-	/* Words may have come between select's look and the signal: it has to look again. */
+	/*
+	 * Words may have come between select's look and the signal, and of those who have just come
+	 * in it knows nothing: it has to look again.
+	 */
 	loop_forget(&server->loop);
 }
 

@@ -8,6 +8,7 @@ static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
 static volatile sig_atomic_t to_end, to_reload, to_report;
 static bool hangup_ends;
+static sigset_t ours; /* those that are handled: blocked but for the wait */
 
 static void
 on_signal(int number)
@@ -18,14 +19,6 @@ on_signal(int number)
 		to_reload = 1;
 	else
 		to_end++;
-}
-
-static void
-fill(sigset_t *set)
-{
-	sigemptyset(set);
-	for (size_t i = 0; i < HANDLED; i++)
-		sigaddset(set, handled[i]);
 }
 
 static bool
@@ -40,19 +33,19 @@ int
 signals_open(sigset_t *waiting, bool can_reload)
 {
 	struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
-	sigset_t blocked;
 
 	to_end = to_reload = to_report = 0;
 	hangup_ends = !can_reload;
-	fill(&blocked);
+	sigemptyset(&ours);
 	for (size_t i = 0; i < HANDLED; i++) {
 		if (handled[i] == SIGHUP && hangup_ends && is_ignored(SIGHUP))
 			continue;
 		if (sigaction(handled[i], &action, NULL) < 0)
 			return -1;
+		sigaddset(&ours, handled[i]);
 	}
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0 ||
-	    sigprocmask(SIG_BLOCK, &blocked, waiting) < 0)
+	    sigprocmask(SIG_BLOCK, &ours, waiting) < 0)
 		return -1;
 	for (size_t i = 0; i < HANDLED; i++)
 		sigdelset(waiting, handled[i]);
@@ -63,11 +56,9 @@ void
 signals_take(void)
 {
 	static const struct timespec no_time;
-	sigset_t set;
 	int number;
 
-	fill(&set);
-	while ((number = sigtimedwait(&set, NULL, &no_time)) > 0)
+	while ((number = sigtimedwait(&ours, NULL, &no_time)) > 0)
 		on_signal(number);
 }
 

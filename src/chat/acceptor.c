@@ -206,7 +206,8 @@ acceptor_change(struct acceptor *acceptor, const struct config *before, const st
 {
 	struct change change = {.acceptor = acceptor, .opened = (int)after->n_endpoints + 8};
 	char error[LISTENER_ERROR];
-	int result = listeners_change(&acceptor->listeners, before, after, drain_last, &change, error);
+	int result =
+	    listeners_change(&acceptor->listeners, before, after, drain_last, &change, error);
 
 	if (result < 0)
 		tell(LOG_ERR, error);

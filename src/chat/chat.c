@@ -68,8 +68,6 @@ void
 chat_begin_end(struct chat *chat)
 {
 	acceptor_drain(&chat->acceptor);
-	/* Select knows nothing of those who have just come in: nobody is silent yet. */
-	chat->pool.class.asked = false;
 }
 
 bool

@@ -10,9 +10,9 @@
 #define UNKNOWN      SIZE_MAX
 
 struct entry {
-	int origin;      /* index of the peer that said it, or -1 */
-	int only;        /* index of the one that it is for, or -1: all the others */
-	size_t begin;    /* of its bytes in text */
+	int origin;   /* index of the peer that said it, or -1 */
+	int only;     /* index of the one that it is for, or -1: all the others */
+	size_t begin; /* of its bytes in text */
 	size_t end;
 	size_t position; /* bytes that were said to all before it */
 };
@@ -25,16 +25,16 @@ struct model {
 	size_t position; /* bytes that were said to all */
 	struct rules rules[SETTINGS_MAX];
 	int n_rules;
-	int valid;              /* number of the settings in force when the pass began */
-	struct peer *newcomer;  /* accepted, and perhaps not let in */
-	struct peer *actor;     /* who has begun to leave, or is at its end, just now */
-	struct peer *answered;  /* the last entry is an answer to it, if there was memory */
-	uint64_t refused;       /* allocations until the last event */
-	uint64_t pass_refused;  /* and until the pass began */
-	bool skipped;           /* in this pass a call failed */
-	int64_t rest_until;     /* until then the server may rest */
-	int64_t pause_until;    /* or not accept */
-	uint64_t extra;         /* bytes received beyond what the holds allow */
+	int valid;             /* number of the settings in force when the pass began */
+	struct peer *newcomer; /* accepted, and perhaps not let in */
+	struct peer *actor;    /* who has begun to leave, or is at its end, just now */
+	struct peer *answered; /* the last entry is an answer to it, if there was memory */
+	uint64_t refused;      /* allocations until the last event */
+	uint64_t pass_refused; /* and until the pass began */
+	bool skipped;          /* in this pass a call failed */
+	int64_t rest_until;    /* until then the server may rest */
+	int64_t pause_until;   /* or not accept */
+	uint64_t extra;        /* bytes received beyond what the holds allow */
 	/* those who hold */
 	size_t budget;    /* bytes of this pass, or UNKNOWN */
 	unsigned readers; /* members that are ready */

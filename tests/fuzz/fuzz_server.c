@@ -21,9 +21,9 @@
 #include "world.h"
 
 #define PROGRAM_MAX 4096
-#define FUTILE_MAX  32     /* passes without effect, in which no time passes: it spins */
-#define IDLE_MAX    8      /* passes though everything is done */
-#define PASSES_MAX  5000   /* after the end of the program: it never comes to rest */
+#define FUTILE_MAX  32   /* passes without effect, in which no time passes: it spins */
+#define IDLE_MAX    8    /* passes though everything is done */
+#define PASSES_MAX  5000 /* after the end of the program: it never comes to rest */
 
 struct server server;
 
@@ -37,8 +37,9 @@ be_kind(void)
 
 	at_rest = true;
 	memory_refuse(0, 0);
-	world.accept_fault = world.ioctl_fault = world.query_fault = world.bind_fault = world.open_fault =
-	    world.read_fault = world.select_fault = world.socket_fault = world.manager_fault = none;
+	world.accept_fault = world.ioctl_fault = world.query_fault = world.bind_fault =
+	    world.open_fault = world.read_fault = world.select_fault = world.socket_fault =
+		world.manager_fault = none;
 	world.out.fault = world.err.fault = none;
 	world.out.blocked = world.err.blocked = false;
 	world.out.write_most = world.err.write_most = SIZE_MAX;
@@ -271,9 +272,8 @@ sim_pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
 {
 	size_t words = (size_t)(count + 63) / 64 * sizeof(unsigned long);
 	unsigned long asked[2][WORLD_FDS / 64];
-	int64_t wait = timeout != NULL
-			   ? timeout->tv_sec * CLOCK_SECOND + timeout->tv_nsec / 1000
-			   : -1;
+	int64_t wait =
+	    timeout != NULL ? timeout->tv_sec * CLOCK_SECOND + timeout->tv_nsec / 1000 : -1;
 	unsigned hidden = 0;
 	int ready;
 

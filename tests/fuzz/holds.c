@@ -161,8 +161,8 @@ model_check_served(struct peer *peer)
 
 	if (peer->state == MEMBER && peer->readable && !peer->received) {
 		if (model.budget == 0 && words)
-			peer->parked = !is_excused() ||
-				       !fdset_has(&server.chat.pool.class.readers, peer->sd);
+			peer->parked =
+			    !is_excused() || !fdset_has(&server.chat.pool.class.readers, peer->sd);
 		else if (!is_excused())
 			die("sd %d was ready, and is not received from", peer->sd);
 	}
@@ -199,8 +199,7 @@ check_timeout(int64_t timeout)
 		const struct peer *peer = &world.peers[i];
 
 		waits |= peer->state == LEAVING && peer->written && !peer->eof &&
-			 (world_unacked(peer) > 1 || world_unread(peer) > 0) &&
-			 !peer->query_failed;
+			 (world_unacked(peer) > 1 || world_unread(peer) > 0) && !peer->query_failed;
 	}
 	if (waits)
 		check(timeout >= 0 && timeout <= TICK);

@@ -96,8 +96,8 @@ model_is_idle(const struct peer *peer)
 {
 	uint32_t idle = model_limits()->idle;
 
-	return idle > 0 && world.now - peer->heard >= idle * CLOCK_SECOND &&
-	       peer->asked_readable && !peer->readable && !world.forgets;
+	return idle > 0 && world.now - peer->heard >= idle * CLOCK_SECOND && peer->asked_readable &&
+	       !peer->readable && !world.forgets;
 }
 
 /* When one too many leaves, the oldest is closed at once. */

@@ -20,7 +20,8 @@ sim_socket(int family, int type, int protocol)
 	(void)protocol;
 	if (fault_due(&world.socket_fault))
 		return -1;
-	return world_new_fd(3, family == AF_UNIX && (type & SOCK_DGRAM) != 0 ? MANAGER : LISTENER, -1);
+	return world_new_fd(
+	    3, family == AF_UNIX && (type & SOCK_DGRAM) != 0 ? MANAGER : LISTENER, -1);
 }
 
 int

@@ -205,8 +205,7 @@ model_sends(struct peer *peer)
 	model.refused = memory.refused;
 	check(!peer->deaf);
 	if (peer->state == LEAVING)
-		check(!peer->ended && !peer->written &&
-		      (peer->writable || model.actor == peer));
+		check(!peer->ended && !peer->written && (peer->writable || model.actor == peer));
 	else if (peer->state == MEMBER)
 		check(peer->left ? model.actor == peer : peer->writable);
 	else

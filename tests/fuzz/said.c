@@ -78,12 +78,6 @@ say_lines(struct peer *peer)
 
 /* --- telnet */
 
-static size_t
-queue_bytes(const struct queue *queue)
-{
-	return queue_weight(queue) - (queue->tail - queue->head) * (size_t)QUEUE_SPAN;
-}
-
 /* Whoever has too much waiting gets no answer. */
 static bool
 is_answered(const struct peer *peer)

@@ -112,7 +112,8 @@ take_line(const char *line, size_t len)
 		if (traced.due.len - traced.due_seen < len ||
 		    memcmp(traced.due.data + traced.due_seen, line, len) != 0)
 			die("the trace says: %.*sinstead of: %.*s", (int)len, line,
-			    (int)(traced.due.len - traced.due_seen), traced.due.data + traced.due_seen);
+			    (int)(traced.due.len - traced.due_seen),
+			    traced.due.data + traced.due_seen);
 		traced.due_seen += len;
 	}
 }

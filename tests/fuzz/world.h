@@ -60,12 +60,12 @@ struct peer {
 	struct bytes sent;
 	size_t taken; /* of it, by the server */
 	bool fin;
-	bool reset;        /* the next call meets the error; behind it is the end of file */
-	size_t recv_most;  /* bytes that one recv brings */
+	bool reset;       /* the next call meets the error; behind it is the end of file */
+	size_t recv_most; /* bytes that one recv brings */
 	struct fault recv_fault;
 	bool asked_readable, asked_writable; /* of select */
-	bool readable;       /* said select */
-	bool received;       /* in this pass recv was called */
+	bool readable;                       /* said select */
+	bool received;                       /* in this pass recv was called */
 
 	/* what is sent to it */
 	size_t window;    /* bytes that the kernel keeps at most */
@@ -84,20 +84,20 @@ struct peer {
 	uint32_t n_candidates;     /* one, but for who came in the middle of a pass */
 	uint32_t candidates_size;
 	bool is_cut;
-	struct cursor cut; /* where what it gets ends */
-	bool deaf;         /* the server knows that it takes nothing */
-	bool too_long;     /* it has said a line that is: it has to leave */
-	bool left;         /* the server knows its end of file: it is removed in this pass */
+	struct cursor cut;       /* where what it gets ends */
+	bool deaf;               /* the server knows that it takes nothing */
+	bool too_long;           /* it has said a line that is: it has to leave */
+	bool left;               /* the server knows its end of file: it is removed in this pass */
 	bool not_nonblocking;    /* ioctl failed */
 	bool query_failed;       /* another ioctl did */
 	uint64_t refused_before; /* allocations refused when it was accepted */
 	int64_t heard;           /* when its last line came, or it itself */
 	/* while it holds everybody up */
 	bool holds;
-	bool parked;        /* select is not asked about it before the next step */
+	bool parked;          /* select is not asked about it before the next step */
 	struct cursor before; /* where it was when the pass began */
-	size_t unacked;     /* bytes that waited when the server last got rid of one */
-	int64_t took;       /* and that time */
+	size_t unacked;       /* bytes that waited when the server last got rid of one */
+	int64_t took;         /* and that time */
 	int64_t window_began;
 	int64_t window_bytes;
 	/* while it leaves */
@@ -107,10 +107,10 @@ struct peer {
 	char told[128];     /* a last line "chatd: ..." */
 	size_t told_len;
 	int64_t left_at;
-	uint32_t turn;      /* among those who leave */
-	bool written;       /* all that it had to get */
-	bool eof;           /* the server knows its end of file */
-	bool ended;         /* too many leave: it is closed in this pass */
+	uint32_t turn; /* among those who leave */
+	bool written;  /* all that it had to get */
+	bool eof;      /* the server knows its end of file */
+	bool ended;    /* too many leave: it is closed in this pass */
 	bool trace_then;
 	/* when the server was told to end */
 	size_t owed;
@@ -152,8 +152,8 @@ struct world {
 		bool asked, readable; /* of select, and its word */
 		bool tried;           /* in this pass accept was called */
 	} listeners[WORLD_LISTENERS];
-	struct fault accept_fault, ioctl_fault, query_fault, bind_fault, open_fault, read_fault, select_fault,
-	    socket_fault;
+	struct fault accept_fault, ioctl_fault, query_fault, bind_fault, open_fault, read_fault,
+	    select_fault, socket_fault;
 	struct stream out, err;
 	char settings[1024]; /* the text of the file */
 	size_t settings_read;
@@ -169,13 +169,13 @@ struct world {
 	/* signals */
 	void (*handler)(int);
 	unsigned pending_end, pending_reload;
-	unsigned ends; /* how often the server was told to end */
-	int64_t end_at;   /* the first time */
-	int n_at_end;     /* so many peers were there then */
-	bool cut_short;   /* the last waiting failed */
-	bool closing;     /* server_run is over */
-	bool signalled;   /* in this pass */
-	bool forgets;     /* and what select said before does not count */
+	unsigned ends;  /* how often the server was told to end */
+	int64_t end_at; /* the first time */
+	int n_at_end;   /* so many peers were there then */
+	bool cut_short; /* the last waiting failed */
+	bool closing;   /* server_run is over */
+	bool signalled; /* in this pass */
+	bool forgets;   /* and what select said before does not count */
 
 	/* the pass */
 	int served; /* the highest descriptor that was accepted from or received from */

@@ -96,6 +96,8 @@ party_join(const char *address)
 	assert_int_equal(leaving_reserve(&party.chat.leaving, guest->sd), 0);
 	assert_non_null(conn = conn_new(guest->sd, &addr));
 	pool_add(&party.chat.pool, conn);
+	party.chat.acceptor.unannounced++;
+	acceptor_run_due(&party.chat.acceptor, false);
 	return guest;
 }
 

@@ -227,23 +227,23 @@ TEST(the_status_is_sent_at_most_once_a_second)
 TEST(a_refused_reload_is_the_status_until_one_is_accepted)
 {
 	open_and_start();
-	notify_pass(&notify, NOW, 1, 1);
+	pass_at(NOW, 1, 1);
 	assert_string_equal(told(), "STATUS=1 client, 1 line");
 	/* At once, so that whoever waits for the reload finds it. */
 	notify_refused(&notify, "/etc/chatd.conf:3: port: 0 is too small");
 	assert_string_equal(
 	    told(), "STATUS=reload refused: /etc/chatd.conf:3: port: 0 is too small");
-	assert_int_equal(notify_pass(&notify, NOW + 2 * CLOCK_SECOND, 2, 2), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW + 2 * CLOCK_SECOND, 2, 2), CLOCK_NEVER);
 	assert_string_equal(told(), "");
 	notify_refused(&notify, "bind 0.0.0.0:9034: Address already in use");
 	assert_string_equal(
 	    told(), "STATUS=reload refused: bind 0.0.0.0:9034: Address already in use");
 	notify_accepted(&notify);
 	/* Also when nothing has happened since. */
-	notify_pass(&notify, NOW + 3 * CLOCK_SECOND, 1, 1);
+	pass_at(NOW + 3 * CLOCK_SECOND, 1, 1);
 	assert_string_equal(told(), "STATUS=1 client, 1 line");
 	notify_accepted(&notify);
-	assert_int_equal(notify_pass(&notify, NOW + 5 * CLOCK_SECOND, 1, 1), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW + 5 * CLOCK_SECOND, 1, 1), CLOCK_NEVER);
 	assert_string_equal(told(), "");
 }
 
@@ -330,11 +330,11 @@ TEST(a_refused_reload_that_finds_no_room_is_told_later)
 	open_and_start();
 	fill();
 	notify_refused(&notify, "why");
-	due = notify_pass(&notify, NOW, 1, 1);
+	due = pass_at(NOW, 1, 1);
 	assert_in_range(due, NOW + CLOCK_SECOND / 100, NOW + CLOCK_SECOND);
 	while (told()[0] != '\0')
 		;
-	assert_int_equal(notify_pass(&notify, NOW + CLOCK_SECOND, 1, 1), CLOCK_NEVER);
+	assert_int_equal(pass_at(NOW + CLOCK_SECOND, 1, 1), CLOCK_NEVER);
 	assert_string_equal(told(), "STATUS=reload refused: why");
 	assert_string_equal(told(), "");
 	/* One that was accepted meanwhile is not told. */
@@ -343,7 +343,7 @@ TEST(a_refused_reload_that_finds_no_room_is_told_later)
 	notify_accepted(&notify);
 	while (told()[0] != '\0')
 		;
-	notify_pass(&notify, NOW + 3 * CLOCK_SECOND, 1, 1);
+	pass_at(NOW + 3 * CLOCK_SECOND, 1, 1);
 	assert_string_equal(told(), "STATUS=1 client, 1 line");
 	assert_string_equal(told(), "");
 }
