@@ -124,6 +124,15 @@ pressure_log(const struct conn *conn, const char *what)
 	log_limited(LOG_HOLDS, "%s %s", addr_format(&conn->addr, text), what);
 }
 
+/* What waits for conn has become little enough. */
+static void
+end_episode(struct pressure *pressure, struct conn *conn)
+{
+	if (conn->above_high_water && conn->hold_logged)
+		pressure_log(conn, "has caught up");
+	pressure_release(pressure, conn);
+}
+
 void
 pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written)
 {
@@ -131,9 +140,7 @@ pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written
 	conn->window_bytes += (uint32_t)MIN(written, UINT32_MAX - conn->window_bytes);
 	if (broadcast_lag(pressure->broadcast, conn) > pressure->pool->config->limits.queue / 2)
 		return;
-	if (conn->hold_logged)
-		pressure_log(conn, "has caught up");
-	pressure_release(pressure, conn);
+	end_episode(pressure, conn);
 }
 
 void
@@ -145,7 +152,7 @@ pressure_reconfigure(struct pressure *pressure)
 	FDSET_FOREACH(sd, &pool->members)
 		if (broadcast_lag(pressure->broadcast, pool->conns[sd]) <=
 		    pool->config->limits.queue)
-			pressure_release(pressure, pool->conns[sd]);
+			end_episode(pressure, pool->conns[sd]);
 	pressure_hold(pressure);
 }
 

@@ -293,6 +293,21 @@ TEST(who_holds_everybody_up_is_named_once_after_a_second_and_when_it_has_caught_
 	assert_string_equal(party_log(), "192.0.2.2:2 holds everybody up\n");
 }
 
+TEST(who_is_released_by_a_reload_has_caught_up)
+{
+	struct guest *a, *b;
+
+	fall_behind(&a, &b, "");
+	party.now += SECOND;
+	party_expire();
+	party_log();
+	party_configure("limits = { queue = 30000; };");
+	assert_false(party_holds());
+	assert_string_equal(party_log(), "192.0.2.2:2 has caught up\n");
+	party_configure("limits = { queue = 40000; };");
+	assert_string_equal(party_log(), "");
+}
+
 TEST(an_episode_of_less_than_a_second_is_no_news)
 {
 	struct guest *a, *b;
@@ -518,6 +533,7 @@ main(void)
 	    TIMEOUTS_TEST(a_new_episode_begins_a_new_window),
 	    TIMEOUTS_TEST(
 		who_holds_everybody_up_is_named_once_after_a_second_and_when_it_has_caught_up),
+	    TIMEOUTS_TEST(who_is_released_by_a_reload_has_caught_up),
 	    TIMEOUTS_TEST(an_episode_of_less_than_a_second_is_no_news),
 	    TIMEOUTS_TEST(one_that_took_nothing_is_told_so_though_it_was_silent_too),
 	    TIMEOUTS_TEST(a_silent_guest_is_told_and_removed_when_its_time_is_over_and_not_before),
