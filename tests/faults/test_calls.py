@@ -82,14 +82,17 @@ TABLE = [
         "ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP ENETUNREACH "
         "EBADF EINVAL ENOTSOCK ENOSR ESOCKTNOSUPPORT EPROTONOSUPPORT ETIMEDOUT",
         why="new clients wait"),
-    Row("ioctl", "EBADF EFAULT EINVAL ENOTTY", removes=True, why="FIONBIO"),
+    Row("ioctl", "EBADF EFAULT EINVAL ENOTTY", removes=True, values=(0,),
+        why="FIONBIO; FIONREAD and SIOCOUTQ, without which somebody is read or closed too early"),
     Row("getsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
         lasting=0, why="who it is on a unix socket, for the log alone"),
     Row("recvfrom", "EAGAIN EINTR ENOMEM ENOBUFS EBADF ECONNREFUSED ECONNRESET EFAULT EINVAL "
-        "ENOTCONN ENOTSOCK ETIMEDOUT EHOSTUNREACH ENETDOWN EPIPE", removes=True),
+        "ENOTCONN ENOTSOCK ETIMEDOUT EHOSTUNREACH ENETDOWN EPIPE",
+        why="skipped: the next one says whether it is the end"),
     Row("sendto", "EAGAIN EINTR ENOBUFS ENOMEM EACCES EALREADY EBADF ECONNRESET EDESTADDRREQ "
         "EFAULT EINVAL EISCONN EMSGSIZE ENOTCONN ENOTSOCK EOPNOTSUPP EPIPE ETIMEDOUT ENETDOWN "
-        "EHOSTUNREACH", start=SERVE, removes=True, why="also to the service manager"),
+        "EHOSTUNREACH", start=SERVE, removes=True,
+        why="the client gets the end of file and is read until its own; also to the service manager"),
     Row("sendmsg", "EAGAIN EINTR ENOBUFS ENOMEM EACCES EBADF ECONNRESET EFAULT EINVAL EMSGSIZE "
         "ENOTCONN ENOTSOCK EOPNOTSUPP EPIPE ETIMEDOUT", removes=True),
     Row("shutdown", "EBADF EINVAL ENOTCONN ENOTSOCK", removes=True, lasting=0,
@@ -113,7 +116,7 @@ TABLE = [
         why="for the log alone"),
     Row("connect", "EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN ECONNREFUSED EINPROGRESS "
         "EINTR ENETUNREACH ENOENT EPERM EPROTOTYPE ETIMEDOUT", start=SERVE,
-        says="notify .*; the service manager is not told", why="to the service manager"),
+        says="notify .*; the service manager gets no news", why="to the service manager"),
     Row("chmod|fchmodat", "EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS"),
     Row("lchown|fchownat", "EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR EPERM EROFS"),
     Row("unlink|unlinkat", "EACCES EBUSY EIO EISDIR ELOOP ENOENT ENOMEM ENOTDIR EPERM EROFS",
@@ -129,12 +132,13 @@ TABLE = [
     Row("dup2|dup3", "EBADF EBUSY EINTR EMFILE", start=SERVE,
         why="standard streams are made non-blocking in another way"),
     Row("fcntl", "EACCES EAGAIN EBADF EINVAL EMFILE EPERM", start=SERVE,
-        says="notify .*; the service manager is not told"),
+        says="notify .*; the service manager gets no news"),
     Row("close_range", "EBADF EINVAL EMFILE ENOMEM ENOSYS", start=SERVE),
     # --- the process
     Row("prlimit64", "EFAULT EINVAL EPERM ESRCH", start=SERVE),
     Row("rt_sigaction", "EFAULT EINVAL"),
-    Row("rt_sigprocmask", "EFAULT EINVAL"),
+    Row("rt_sigprocmask", "EFAULT EINVAL", start={"SIG_BLOCK, NULL": SERVE, "": EXIT},
+        why="NULL: a question whose answer comes again with the blocking"),
     Row("brk", start=SERVE, values=(0,), allocator=True,
         why="the kernel returns no error but a break below the one that was asked for; then the "
         "allocator asks mmap instead"),
@@ -166,6 +170,7 @@ class Story:
         self.path = self.folder.name
         self.manager = chatd.NotifySocket(f"{self.path}/notify")
         self.party = Party()
+        self.staying = []  # who is there when the end comes
         self.daemon = traced.Traced(
             self.path, trace, faults, files=16, listen=self.listen("old"), more=self.settings(),
             env={**self.manager.env, "WATCHDOG_USEC": "60000000", "MALLOC_TOP_PAD_": "0",
@@ -282,7 +287,7 @@ class Story:
         self.join(self.tcp)
         self.join(self.tcp)
         self.talk()
-        self.daemon.signal(signal.SIGTERM)
+        self.end()
 
     def suffer(self):
         """Every use of one call fails, from some use on."""
@@ -312,6 +317,10 @@ class Story:
         for _ in range(3):
             self.join(self.tcp)
         self.talk()
+        self.end()
+
+    def end(self):
+        self.staying = self.party.present()
         self.daemon.signal(signal.SIGTERM)
 
     def ends(self):
@@ -363,6 +372,12 @@ def check(story, row, ended):
             assert removed.search(guest.received) or (guest.port() or "unix") in hurt, (
                 f"{guest.name} was removed after {line}")
     party.check()
+    if row.allocator:
+        return  # without memory there are no last words
+    party.wait(lambda: all(guest.over for guest in story.staying), lambda: "no end of file")
+    for guest in story.staying:
+        if (guest.port() or "unix") not in hurt:
+            assert guest.received.endswith(chatd.FAREWELL), f"{guest.name} was not told of the end"
 
 
 def run(row, trace, fault, lasting):

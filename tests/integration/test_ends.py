@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from chatd import (FAREWELL, Output, SANITIZED, Client, check_trace, exchange, push, rush, talk,
-                   wait_until)
+from chatd import FAREWELL, Client, Output, SANITIZED, exchange, push, rush, talk, wait_until
+from grammar import check_trace
 
 DENIED = b"chatd: your address is not allowed\n"
 DENY = 'deny = [ "127.0.0.2" ];\n'
@@ -101,7 +101,7 @@ def test_a_talker_with_a_megabyte_in_flight_is_told_of_the_end(start):
     push(talker, lines(b"flood", 1_000_000), quiet=0.1)
     d.signal(signal.SIGTERM)
     talker.expect_farewell()
-    assert d.wait(within=10) == 0
+    d.stop()  # the second signal: no need to wait for who never reads
 
 
 def test_idle_clients_do_not_delay_the_end(start, tmp):
