@@ -90,6 +90,12 @@ log_info(const char *format, ...)
 }
 
 void
+log_debug(const char *format, ...)
+{
+	LOG(LOG_DEBUG, format);
+}
+
+void
 log_limited(enum log_topic topic, const char *format, ...)
 {
 	struct topic *t = &topics[topic];

@@ -33,6 +33,7 @@ void log_close(void);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* log_error or log_warn for a fixed string, by level; usable as a source_tell callback. */
 void log_fault(int level, const char *text);
 void log_limited(enum log_topic topic, const char *format, ...)

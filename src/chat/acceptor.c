@@ -344,17 +344,19 @@ first_newcomer(const struct acceptor *acceptor)
 static void
 announce(struct acceptor *acceptor)
 {
-	bool log = acceptor->pool->config->log_connections;
 	struct conn *conn = first_newcomer(acceptor);
 	char text[ADDR_TEXT];
 
 	acceptor->unannounced = 0;
 	for (; conn != NULL; conn = TAILQ_NEXT(conn, entry)) {
-		if (conn->announced || (log && conn_is_probe(conn)))
+		if (conn->announced)
 			continue;
 		conn->announced = true;
-		if (log)
-			log_info("%s connected as sd %d", addr_format(&conn->addr, text), conn->fd);
+		if (!acceptor->pool->config->log_connections)
+			continue;
+		conn->probe = conn_said_nothing(conn);
+		(conn->probe ? log_debug : log_info)(
+		    "%s connected as sd %d", addr_format(&conn->addr, text), conn->fd);
 	}
 }
 

@@ -73,7 +73,10 @@ chat_begin_end(struct chat *chat)
 bool
 chat_holds_words(const struct chat *chat)
 {
-	return chat->pressure.parked || !pressure_reading(&chat->pressure);
+	const struct pool *pool = &chat->pool;
+
+	return fdset_common(&pool->members, &pool->class.readers) < pool->count ||
+	       !pressure_reading(&chat->pressure);
 }
 
 bool

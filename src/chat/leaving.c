@@ -45,9 +45,9 @@ log_disconnected(const struct leaving *leaving, const struct conn *conn, const c
 {
 	char text[ADDR_TEXT];
 
-	if (conn->announced && leaving->pool->config->log_connections)
-		log_info("%s disconnected from sd %d: %s", addr_format(&conn->addr, text), conn->fd,
-		    reason);
+	if (leaving->pool->config->log_connections)
+		(conn->probe ? log_debug : log_info)("%s disconnected from sd %d: %s",
+		    addr_format(&conn->addr, text), conn->fd, reason);
 }
 
 void

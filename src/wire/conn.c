@@ -166,7 +166,7 @@ conn_read(struct conn *conn, struct intake *intake, size_t room, struct receptio
 }
 
 bool
-conn_is_probe(const struct conn *conn)
+conn_said_nothing(const struct conn *conn)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);

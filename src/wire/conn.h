@@ -42,6 +42,7 @@ struct conn {
 	bool above_high_water : 1;
 	bool hold_logged : 1;
 	bool announced : 1;       /* the log knows of it */
+	bool probe : 1;           /* it closed at once, as health checks do: hardly worth a line */
 	int unacked;              /* bytes that the kernel had for it at last_progress_at */
 	uint32_t window_bytes;    /* that it had when the window began, and those written since */
 	int64_t window_began;     /* of limits.lag, the first one with the hold itself */
@@ -101,8 +102,8 @@ size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
 enum conn_outcome conn_read(
     struct conn *conn, struct intake *intake, size_t room, struct reception *got);
 
-/* Whether its end of file has come before anything else: what a health check does. */
-bool conn_is_probe(const struct conn *conn);
+/* Whether its end of file has come, and nothing before it. */
+bool conn_said_nothing(const struct conn *conn);
 /* Bytes that were received and not read. */
 int conn_unread(const struct conn *conn);
 /* Bytes that the kernel still keeps for the client; they shrink as its machine takes them. */

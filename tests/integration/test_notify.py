@@ -113,13 +113,12 @@ def test_a_reload_is_told_with_its_time_and_ready_follows(start, notify, accepte
     d.stderr.wait_for("reloaded", count=3)
 
 
-def test_a_reload_without_a_file_is_told_as_well(start, notify):
-    """Or `systemctl reload` would wait for minutes."""
+def test_a_hangup_without_a_file_is_told_as_the_end(start, notify):
     d = start(args=[str(free_port())], env=notify.env)
     notify.wait_for("READY=1")
     d.signal(signal.SIGHUP)
-    notify.wait_for("RELOADING=1")
-    notify.wait_for("READY=1")
+    notify.wait_for("STOPPING=1")
+    assert d.wait() == 0
 
 
 def with_own_pid():

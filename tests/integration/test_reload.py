@@ -327,7 +327,8 @@ def test_a_file_that_has_no_settings_any_more_is_not_taken(start):
     for text in ("", "# to be written\n"):
         d.write(text)
         assert d.reload(accepted=False) \
-            == f"{d.file}: holds no settings any more; not reloaded, the old settings stay\n"
+            == (f"{d.file}: holds no settings any more\n"
+                f"{d.file}: not reloaded, the old settings stay\n")
     os.mkdir(f"{d.file}.d")
     with open(f"{d.file}.d/one.conf", "w", encoding="utf-8") as file:
         file.write("sanitize = true;")

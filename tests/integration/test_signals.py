@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from chatd import FAREWELL, exchange, free_port, push, wait_until
+from chatd import FAREWELL, exchange, push, wait_until
 
 
 def received(d):
@@ -196,16 +196,7 @@ def test_a_stopped_daemon_continues_where_it_was(start):
     b.expect(b"me too\n")
 
 
-def test_a_hangup_without_a_file_changes_nothing(start):
-    d = start(args=[str(free_port())])
-    a, b = d.clients(2)
-    for _ in range(3):
-        d.signal(signal.SIGHUP)
-        a.send(b"still here\n")
-        b.expect(b"still here\n")
-
-
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM])
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGALRM])
 def test_no_other_signal_is_swallowed(start, number):
     """They end it as they end every program: none of them means anything to chatd."""
     d = start()

@@ -284,7 +284,8 @@ def test_no_client_takes_the_place_of_a_missing_standard_stream(start, closed):
     assert {fds[int(n)] for n in closed.split()} == {"/dev/null"}
     d.stop()
     for client in (a, b):
-        client.expect_eof()  # nothing of what chatd had to say went to a client
+        client.expect(b"chatd: the server ends\n")
+        client.expect_eof()  # nothing else of what chatd had to say went to a client
 
 
 def test_the_trace_appears_at_once_on_a_terminal(start):
