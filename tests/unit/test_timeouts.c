@@ -463,6 +463,20 @@ TEST(one_that_was_not_asked_about_is_asked_at_once)
 	assert_false(party_has(a));
 }
 
+TEST(one_that_cannot_be_asked_because_the_kernel_rests_makes_no_spin)
+{
+	struct guest *a = party_join(NULL);
+
+	party_configure("limits = { idle = 60; };");
+	party.now += 60 * SECOND;
+	party_say(a, "there\n");
+	seam_fail(SEAM_RECV, 0, SEAM_ALWAYS, ENOMEM);
+	while (party_reading())
+		party_pass();
+	assert_int_equal(party_expire(), party.now + BACKOFF_REST);
+	assert_true(party_has(a));
+}
+
 TEST(one_that_is_readable_when_its_time_is_over_is_heard_first)
 {
 	struct guest *a = party_join(NULL), *b = party_join(NULL);
@@ -543,6 +557,7 @@ main(void)
 	    TIMEOUTS_TEST(one_that_is_asked_while_the_pool_is_held_is_idle_when_its_time_is_over),
 	    TIMEOUTS_TEST(one_that_is_parked_has_something_to_say_and_is_not_idle),
 	    TIMEOUTS_TEST(one_that_was_not_asked_about_is_asked_at_once),
+	    TIMEOUTS_TEST(one_that_cannot_be_asked_because_the_kernel_rests_makes_no_spin),
 	    TIMEOUTS_TEST(one_that_is_readable_when_its_time_is_over_is_heard_first),
 	    TIMEOUTS_TEST(nobody_with_words_in_its_socket_is_idle_while_memory_is_refused),
 	    TIMEOUTS_TEST(a_lowered_idle_limit_counts_at_once_also_for_the_time_before),
