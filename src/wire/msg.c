@@ -124,5 +124,8 @@ msg_unref(const struct msg *msg)
 uint64_t
 msg_position(const struct msg *msg)
 {
-	return msg->buf->position + msg->off;
+	const struct buf *buf = msg->buf;
+
+	/* A part for one alone lies at one place of the log, however much of it is left. */
+	return buf->position + (buf->arena != NULL ? msg->off : 0);
 }
