@@ -302,13 +302,12 @@ void
 model_closed(struct peer *peer)
 {
 	tell("sd %d closed", peer->sd);
-	model_event(peer->state == ACCEPTED ? peer : NULL);
+	model_event(peer->not_nonblocking ? peer : NULL);
 	if (!peer->ended && !peer->not_nonblocking)
 		model_trace_removal(peer->sd);
 	if (peer->state == REFUSED)
 		return;
 	if (peer->state == ACCEPTED) {
-		check(peer->not_nonblocking);
 		model.newcomer = NULL;
 	} else if (world.closing) {
 		close_last(peer);
