@@ -189,21 +189,29 @@ check_asked(const struct peer *peer, bool readable, bool writable)
 	}
 }
 
-/* Short waits are only for those whose last bytes are on their way. */
+/* Whether somebody's last bytes are on their way. */
+static bool
+is_going(const struct peer *peer)
+{
+	return peer->state == LEAVING && peer->written && !peer->eof &&
+	       (world_unacked(peer) > 1 || world_unread(peer) > 0);
+}
+
+/* Short waits are for those only. */
 static void
 check_timeout(int64_t timeout)
 {
-	bool waits = false;
+	bool must = false, may = false;
 
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *peer = &world.peers[i];
 
-		waits |= peer->state == LEAVING && peer->written && !peer->eof &&
-			 (world_unacked(peer) > 1 || world_unread(peer) > 0) && !peer->query_failed;
+		may |= is_going(peer);
+		must |= is_going(peer) && !peer->query_failed;
 	}
-	if (waits)
+	if (must)
 		check(timeout >= 0 && timeout <= TICK);
-	if (waits || timeout < 0 || timeout > TICK || model.progress != world.progress)
+	if (may || timeout < 0 || timeout > TICK || model.progress != world.progress)
 		model.ticks = 0;
 	else if (++model.ticks > TICKS_MAX)
 		die("it ticks");
