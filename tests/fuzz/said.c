@@ -215,30 +215,34 @@ model_settle(struct peer *peer)
 	peer->n_candidates = kept;
 }
 
+/* Bytes of an entry up to the end of the line that has begun before offset. */
+static size_t
+begun(const struct entry *entry, size_t offset)
+{
+	const char *at = model.text.data + entry->begin + offset, *end;
+	size_t left = entry->end - entry->begin - offset;
+
+	if (at[-1] == '\n')
+		return offset;
+	end = memchr(at, '\n', left);
+	return offset + (end != NULL ? (size_t)(end - at) + 1 : left);
+}
+
 void
 model_cut(struct peer *peer, bool now)
 {
 	struct cursor *cursor = &peer->candidates[0];
-	struct cursor cut = {.entry = model.count};
-	const struct entry *entry;
-	const char *at, *end;
 
-	if (!now) {
-		/* As long as it is not known where it began, it has got nothing. */
-		peer->n_candidates = 1;
-		skip_foreign(peer, cursor);
-		cut = *cursor;
-		entry = &model.entries[cut.entry];
-		at = model.text.data + entry->begin + cut.offset;
-		if (cut.offset > 0 && at[-1] != '\n') {
-			size_t left = entry->end - entry->begin - cut.offset;
-
-			end = memchr(at, '\n', left);
-			cut.offset += end != NULL ? (size_t)(end - at) + 1 : left;
-		}
-	}
 	peer->is_cut = true;
-	peer->cut = cut;
+	peer->cut = (struct cursor){.entry = model.count};
+	if (now)
+		return;
+	/* As long as it is not known where it began, it has got nothing. */
+	peer->n_candidates = 1;
+	skip_foreign(peer, cursor);
+	peer->cut = *cursor;
+	if (cursor->offset > 0)
+		peer->cut.offset = begun(&model.entries[cursor->entry], cursor->offset);
 }
 
 /* Moves a cursor over what was sent. Returns how much of it was to be sent. */
