@@ -72,7 +72,7 @@ model_take_told(struct peer *peer, const char *data, size_t len)
 	check(peer->reasons != 0 && peer->told_len + len <= sizeof(peer->told));
 	memcpy(peer->told + peer->told_len, data, len);
 	peer->told_len += len;
-	for (int reason = 0; reason < N_REASONS; reason++)
+	for (enum reason reason = TOO_LONG; reason < N_REASONS; reason++)
 		if (!is_told(peer, reason, false))
 			peer->reasons &= ~(1U << reason);
 	if (peer->reasons == 0)
@@ -85,7 +85,7 @@ model_told_all(const struct peer *peer)
 {
 	if (peer->deaf || (peer->told_len == 0 && peer->may_be_untold))
 		return true;
-	for (int reason = 0; reason < N_REASONS; reason++)
+	for (enum reason reason = TOO_LONG; reason < N_REASONS; reason++)
 		if ((peer->reasons & 1U << reason) != 0 && is_told(peer, reason, true))
 			return true;
 	return false;
