@@ -102,6 +102,7 @@ begin(struct leaving *leaving, struct conn *conn, const char *told)
 	conn->life = CONN_LEAVING;
 	conn->refusals = 0;
 	conn->last_progress_at = clock_now();
+	conn->last_line_at = clock_now() - LEAVING_QUIET;
 	leaving->pool->conns[conn->fd] = conn;
 	fdset_add(&leaving->members, conn->fd);
 	loop_add(leaving->pool->loop, &leaving->class, conn->fd);
@@ -172,6 +173,7 @@ on_readable(void *room, int sd)
 	n = conn_discard(conn);
 	if (n > 0) {
 		conn->refusals = 0;
+		conn->last_line_at = clock_now();
 		trace_received((size_t)n, sd);
 	} else if (n == 0) {
 		trace_closed(sd);
@@ -206,9 +208,11 @@ is_done(const struct leaving *leaving, const struct conn *conn)
 {
 	if (conn->life != CONN_LEAVING_WRITTEN)
 		return false;
-	return has_closed(leaving, conn) ||
-	       ((conn->addr.family == AF_UNIX || conn_unacked(conn) <= 1) &&
-		   conn_unread(conn) == 0);
+	if (has_closed(leaving, conn))
+		return true;
+	if (clock_now() < conn->last_line_at + LEAVING_QUIET)
+		return false;
+	return (conn->addr.family == AF_UNIX || conn_unacked(conn) <= 1) && conn_unread(conn) == 0;
 }
 
 bool

@@ -27,9 +27,11 @@
 #include "chat/broadcast.h"
 #include "chat/pressure.h"
 
-#define LEAVING_MAX  64
-#define LEAVING_TIME (2 * CLOCK_SECOND)
-#define LEAVING_LOOK (CLOCK_SECOND / 100)
+#define LEAVING_MAX   64
+#define LEAVING_TIME  (2 * CLOCK_SECOND)
+#define LEAVING_LOOK  (CLOCK_SECOND / 100)
+/* Who has sent something since it leaves has more on its way, unless nothing came for so long. */
+#define LEAVING_QUIET (CLOCK_SECOND / 4)
 
 struct leaving {
 	struct broadcast *broadcast;

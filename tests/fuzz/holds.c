@@ -193,8 +193,7 @@ check_asked(const struct peer *peer, bool readable, bool writable)
 static bool
 is_going(const struct peer *peer)
 {
-	return peer->state == LEAVING && peer->written && !peer->eof &&
-	       (world_unacked(peer) > 1 || world_unread(peer) > 0);
+	return peer->state == LEAVING && peer->written && !peer->eof && !model_is_quiet(peer);
 }
 
 /* Short waits are for those only. */

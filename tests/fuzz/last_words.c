@@ -22,8 +22,9 @@ enum reason {
 	N_REASONS
 };
 
-#define TIME (2 * CLOCK_SECOND) /* that one may take to leave */
-#define MOST 64                 /* that leave at the same time */
+#define TIME  (2 * CLOCK_SECOND) /* that one may take to leave */
+#define QUIET (CLOCK_SECOND / 4) /* without a byte from one, until nothing more comes */
+#define MOST  64                 /* that leave at the same time */
 
 static int
 last_line(const struct peer *peer, enum reason reason, char *line, size_t size)
@@ -133,7 +134,7 @@ leave(struct peer *peer, unsigned reasons)
 	peer->reasons = reasons;
 	peer->limits_then = *model_limits();
 	peer->may_be_untold = memory.refused != model.refused;
-	peer->left_at = world.now;
+	peer->left_at = peer->quiet_at = world.now;
 	peer->turn = model.turns++;
 	peer->holds = peer->parked = false;
 	model_cut(peer, reasons == 1U << THE_END);
@@ -262,11 +263,22 @@ model_closes(struct peer *peer)
 	model_trace("Connection closed for sd %d", peer->sd);
 }
 
+void
+model_sends_on(struct peer *peer)
+{
+	peer->quiet_at = world.now + QUIET;
+}
+
+bool
+model_is_quiet(const struct peer *peer)
+{
+	return world_unacked(peer) <= 1 && world_unread(peer) == 0 && world.now >= peer->quiet_at;
+}
+
 static bool
 is_done(const struct peer *peer)
 {
-	return peer->written &&
-	       (peer->eof || (world_unacked(peer) <= 1 && world_unread(peer) == 0));
+	return peer->written && (peer->eof || model_is_quiet(peer));
 }
 
 static bool

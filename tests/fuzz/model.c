@@ -263,8 +263,7 @@ check_end(void)
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *peer = &world.peers[i];
 
-		undone |= peer->state == LEAVING &&
-			  (!peer->written || world_unacked(peer) > 1 || world_unread(peer) > 0);
+		undone |= peer->state == LEAVING && (!peer->written || !model_is_quiet(peer));
 	}
 	if (!undone)
 		die("the server does not end, though all have left");

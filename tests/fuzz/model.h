@@ -47,6 +47,10 @@ void model_received(struct peer *peer, const char *data, size_t len);
 /* recv told a member, or one that leaves, of the end of file. */
 void model_eof(struct peer *peer);
 void model_closes(struct peer *peer);
+/* One that leaves has sent something: more may be on its way. */
+void model_sends_on(struct peer *peer);
+/* Whether nothing more comes from it, and all that it got has arrived. */
+bool model_is_quiet(const struct peer *peer);
 /* send is called, and has taken some. */
 void model_sends(struct peer *peer);
 void model_sent(struct peer *peer, const char *data, size_t len);

@@ -255,6 +255,8 @@ sim_recv(int fd, void *data, size_t len, int flags)
 	rest = MIN(len - n, SCRIBBLE);
 	memset((char *)data + n, '\n', rest);
 	model_trace("%zu bytes received from sd %d", n, fd);
+	if (peer->state == LEAVING)
+		model_sends_on(peer);
 	peer->taken += n;
 	if (peer->state == MEMBER)
 		model_received(peer, peer->sent.data + peer->taken - n, n);

@@ -107,10 +107,11 @@ struct peer {
 	char told[128];     /* a last line "chatd: ..." */
 	size_t told_len;
 	int64_t left_at;
-	uint32_t turn; /* among those who leave */
-	bool written;  /* all that it had to get */
-	bool eof;      /* the server knows its end of file */
-	bool ended;    /* too many leave: it is closed in this pass */
+	int64_t quiet_at; /* from when on nothing more comes from it, unless something does */
+	uint32_t turn;    /* among those who leave */
+	bool written;     /* all that it had to get */
+	bool eof;         /* the server knows its end of file */
+	bool ended;       /* too many leave: it is closed in this pass */
 	bool trace_then;
 	/* when the server was told to end */
 	size_t owed;

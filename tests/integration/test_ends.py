@@ -201,10 +201,7 @@ def test_who_is_sent_away_with_a_megabyte_in_flight_hears_why(start, tmp, where)
     d = start(listen=[listen], more="limits = { line = 1000; };")
     clients = d.clients(20)
     for client in clients:
-        try:
-            client.send(b"x" * 1_000_000)
-        except BrokenPipeError:  # chatd has closed while there was nothing to read for a moment
-            pass
+        client.send(b"x" * 1_000_000)  # to its end, without a reset
         assert client.read_to_end() == b"chatd: line too long, at most 1000 bytes\n"
         client.close()
     d.stdout.wait_for(r"removing connection", count=20)
@@ -262,7 +259,7 @@ def test_who_reads_nothing_and_closes_nothing_is_gone_after_two_seconds(start):
     talk(speaker, witness)
 
 
-def test_who_floods_on_after_it_was_sent_away_is_gone_soon(start):
+def test_who_floods_on_after_it_was_sent_away_is_gone_after_two_seconds(start):
     d = start(more="limits = { line = 100; };", trace=False)
     a, b, flooder = d.clients(3)
     begun = time.monotonic()
@@ -271,7 +268,7 @@ def test_who_floods_on_after_it_was_sent_away_is_gone_soon(start):
             flooder.send(b"x" * 100_000)
     except (ConnectionResetError, BrokenPipeError):
         pass
-    assert time.monotonic() - begun < 10  # two seconds at most
+    assert 1.9 <= time.monotonic() - begun < 10
     d.stderr.wait_for(r" removed: line too long")
     talk(a, b)
 
