@@ -204,7 +204,7 @@ def main():
     (folder / "bench.md").write_text(text, encoding="utf-8")
     print("\n" + text)
     print(f"written to {folder}: bench.md, bench.json"
-          + (", bench.svg" if report.picture(result, folder, place) else ""))
+          + (", bench.svg" if report.picture(result, folder) else ""))
     for fault in bench.faults:
         print(f"chatd: {fault}", file=sys.stderr)
     return 1 if bench.faults else 0

@@ -317,7 +317,7 @@ class Nats(Peer):
 # Debian's packages of the programs that are not ours.
 PACKAGES = {
     "ncat": "ncat", "ngircd": "ngircd", "redis-server": "redis-server",
-    "mosquitto": "mosquitto", "nats-server": "nats-server", "gnuplot": "gnuplot-nox",
+    "mosquitto": "mosquitto", "nats-server": "nats-server",
 }
 
 
@@ -349,6 +349,3 @@ def fetch(place):
     place.unpacked.mkdir()
     for archive in sorted(archives.glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", archive, place.unpacked], check=True)
-    link = place.unpacked / "usr/bin/gnuplot"
-    if not link.exists() and link.with_name("gnuplot-nox").exists():
-        link.symlink_to("gnuplot-nox")

@@ -1,12 +1,12 @@
 """Turns the figures of a run into a table and a picture."""
 
 import statistics
-import subprocess
 
-import peers
+import plot
 
-ROWS = {"round=1": "line by line", "round=2": "two at a time", "round=256": "256 at a time",
-        "stream": "pipelined"}
+ROWS = {"round=1": "line by line", "round=2": "two lines at a time",
+        "round=256": "256 lines at a time", "stream": "pipelined"}
+EACH = {"round=1": "one line each", "round=2": "two lines each"}  # where many speak
 
 LIMIT = "send loop"
 
@@ -73,10 +73,8 @@ def scenarios(result):
             continue
         for wanted, words in ROWS.items():
             if any(f for runs in figures.values() for f in picked(runs, wanted)):
-                if "to 100" in group and "1 to" not in group and wanted == "round=1":
-                    words = "one line each"
-                if "500 to" in group and wanted == "round=1":
-                    words = "one line each"
+                if not group.startswith("1 to"):
+                    words = EACH.get(wanted, words)
                 yield f"{group}, {words}", figures, wanted
 
 
@@ -226,57 +224,19 @@ def table(result):
     return text
 
 
-PLOT = """
-set terminal svg size 1000,540 font 'sans-serif,13' background '#ffffff'
-set output '{svg}'
-set title 'CPU time of the server for each 64-byte line delivered' font ',16'
-set ylabel 'nanoseconds (logarithmic)'
-set bmargin 3.5
-set style data histograms
-set style histogram clustered gap 1.5
-set style fill solid border -1
-set boxwidth 0.95
-set logscale y
-set yrange [5:20000]
-set grid ytics
-set key outside top center horizontal
-set xrange [-0.6:{last}]
-set datafile missing '-'
-set xtics nomirror
-plot {columns}
-"""
-
-COLORS = {"chatd": "#0b6e4f", LIMIT: "#9e9e9e", "naive": "#6d4c41", "ncat": "#f9a825",
-          "ngircd": "#8e24aa", "redis": "#c62828", "mosquitto": "#1565c0", "nats": "#26a69a"}
-
-SHOWN = ("1 to 100, line by line", "1 to 1000, 256 at a time", "1 to 100, pipelined",
-         "100 to 100, one line each", "500 to 500, one line each", "500 to 500, two at a time")
+SHOWN = ("1 to 100, line by line", "1 to 100, pipelined", "1 to 1000, 256 lines at a time",
+         "100 to 100, one line each", "500 to 500, one line each", "500 to 500, two lines each")
 
 
-def picture(result, folder, place):
-    """The rows of SHOWN as bars. False without gnuplot."""
-    try:
-        gnuplot, env = place.find("gnuplot")
-    except peers.Missing:
-        print("no picture: gnuplot is not installed")
-        return False
+def picture(result, folder):
+    """Draws the rows of SHOWN. False where there is none of them."""
     rows = {title: (figures, wanted) for title, figures, wanted in scenarios(result)}
-    shown = [title for title in SHOWN if title in rows]
-    names = [name for name in COLORS if any(name in rows[title][0] for title in shown)]
+    shown = [(title, *rows[title]) for title in SHOWN if title in rows]
+    names = [n for n in result["settings"] if any(n in figures for _, figures, _ in shown)]
     if not names:
         return False
-    lines = []
-    for title in shown:
-        figures, wanted = rows[title]
-        values = [median([cost(f) if f else None for f in picked(figures.get(n, []), wanted)])
-                  for n in names]
-        label = title.replace(", ", "\\n")
-        lines.append(" ".join([f'"{label}"'] + ["-" if v is None else f"{v:.1f}" for v in values]))
-    data = folder / "bench.dat"
-    data.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    columns = ", ".join(
-        f"'{data}' using {i + 2}{':xtic(1)' if i == 0 else ''} title '{n}' "
-        f"linecolor rgb '{COLORS[n]}'" for i, n in enumerate(names))
-    script = PLOT.format(svg=folder / "bench.svg", columns=columns, last=len(shown) - 0.4)
-    done = subprocess.run([gnuplot], input=script, text=True, env=env, check=False)
-    return done.returncode == 0
+    values = [(title, [(n, median([cost(f) if f else None
+                                   for f in picked(figures.get(n, []), wanted)])) for n in names])
+              for title, figures, wanted in shown]
+    (folder / "bench.svg").write_text(plot.draw(values, LIMIT), encoding="utf-8")
+    return True
