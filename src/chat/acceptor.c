@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "base/trace.h"
 
-#define WAIT_MAX 4 /* passes that a newcomer waits for room: a line and an end take two */
+#define WAIT_MAX \
+	4 /* passes that a newcomer waits for room: last lines and the end of file take two */
 
 static loop_serve on_readable;
 
@@ -27,7 +28,7 @@ acceptor_init(struct acceptor *acceptor, struct leaving *leaving)
 	loop_register(acceptor->pool->loop, &acceptor->class);
 }
 
-/* Brings the class up to date with the listeners, for which it has room. */
+/* Makes the class watch the listeners that are open, for which it has room. */
 static void
 watch(struct acceptor *acceptor)
 {
@@ -130,7 +131,7 @@ admit(struct acceptor *acceptor, struct conn *conn)
 	return false;
 }
 
-/* Without memory there is no conn to say it with. */
+/* There is no conn to leave with, so the line goes straight to the socket. */
 static void
 refuse_without_memory(int sd, const struct addr *addr)
 {
@@ -227,7 +228,7 @@ acceptor_drain(struct acceptor *acceptor)
 			drain(listener, &change);
 }
 
-/* The listeners leave the read set until a connection goes or the pause is over. */
+/* The listeners leave the read set until a connection ends or the pause is over. */
 static void
 pause_accepting(struct acceptor *acceptor, int error)
 {
@@ -246,8 +247,8 @@ accepting_works(struct acceptor *acceptor)
 }
 
 /*
- * Whether a limit might turn the next newcomer away. Its address is not known yet: likely that of
- * the one before it.
+ * Whether a limit might turn the next newcomer away. Its address is not known yet; most likely it
+ * is that of the one before.
  */
 static bool
 is_scarce(const struct pool *pool, const struct addr *before)
@@ -260,7 +261,8 @@ is_scarce(const struct pool *pool, const struct addr *before)
 	       (before == NULL || pool_count_host(pool, before) >= limits->clients_per_address);
 }
 
-/* While the pool is held ends may not be seen: who finds no place waits in the backlog. */
+/* While the pool is held, places may come free late: a newcomer without one waits in the backlog.
+ */
 static bool
 must_wait(const struct acceptor *acceptor)
 {

@@ -1,8 +1,9 @@
 /*
- * acceptor: who comes in. Accepts at the listeners, admits to the pool or refuses with one line.
+ * acceptor: lets clients in. Accepts at the listeners, then admits to the pool or refuses with one
+ * line.
  *
- * Where accepting fails because the machine has no more descriptors or memory, the listeners leave
- * the read set for ACCEPTOR_PAUSE, or until a connection goes: nothing spins, and the log says so
+ * When accepting fails because the machine has no more descriptors or memory, the listeners leave
+ * the read set for ACCEPTOR_PAUSE, or until a connection ends: nothing spins, and the log says so
  * once.
  */
 #ifndef CHATD_ACCEPTOR_H
@@ -33,14 +34,14 @@ struct acceptor {
 
 void acceptor_init(struct acceptor *acceptor, struct leaving *leaving);
 
-/* Opens the listeners of config, or takes over the first inherited descriptors. 0, or -1 logged. */
+/* Opens the listeners of config, or takes over inherited descriptors. 0, or -1 logged. */
 int acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited);
-/* Makes the listeners be those of another config. Returns 0, or -1 told with nothing changed. */
+/* Changes the listeners to those of another config. 0, or -1 told with nothing changed. */
 int acceptor_change(struct acceptor *acceptor, const struct config *before,
     const struct config *after, source_tell *tell);
 /* Logs each listener that is new, once nothing can fail any more. */
 void acceptor_log(struct acceptor *acceptor);
-/* The server ends: accepts everybody who waits now; who comes later is still accepted, too. */
+/* The server ends: accepts everybody who waits now. Whoever comes later is still accepted, too. */
 void acceptor_drain(struct acceptor *acceptor);
 /* Nobody comes in any more. */
 void acceptor_close(struct acceptor *acceptor);

@@ -1,14 +1,14 @@
 /*
  * broadcast: what everybody hears, in one order.
  *
- * All that is said forms one log: what is said lies byte after byte in the arena. Each part of it
- * either has an owner who said it, and is for all but that one, or is for one connection alone: a
- * farewell, an answer. What waits for a connection is spans of this log.
+ * Everything that is said forms one log: it lies byte after byte in the arena. Each part of it
+ * either has an owner, who said it, and is for all but the owner; or it is for one connection
+ * alone: a farewell, an answer. What waits for a connection is spans of this log.
  *
  * What the readers of a pass say is one message for everybody, less what each said itself. It goes
  * into each queue once, at the end of the pass, however many have spoken.
  *
- * Whatever delivering needs is reserved before the recv; after it nothing can fail. While that
+ * Everything that delivery needs is reserved before the recv; after it nothing can fail. While that
  * memory is refused nothing is received, and it is tried again after a rest; what waits still
  * leaves meanwhile.
  */

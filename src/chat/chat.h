@@ -2,9 +2,9 @@
  * chat: the rooms of this floor, put together.
  *
  * In a pass the loop serves the listeners and the clients that are readable; chat_deliver hands out
- * what they said; the loop serves those that are writable; chat_run_due frees what was removed and
- * sees to what is due. What was received in a pass leaves in a later one, when select has said that
- * its recipient is writable, together with all that came by then.
+ * what they said; the loop serves the clients that are writable; chat_run_due frees what was
+ * removed and does what is due. What was received in a pass leaves in a later one, once select has
+ * called the recipient writable, together with everything received by then.
  */
 #ifndef CHATD_CHAT_H
 #define CHATD_CHAT_H
@@ -43,10 +43,10 @@ int64_t chat_run_due(struct chat *chat);
 
 /*
  * The end, in two steps. First everybody who waits at a listener is let in and everybody is read,
- * until a pass brings nothing: chat_is_quiet says so after a pass, unless chat_holds_words,
- * because some may not be read now. Then chat_say_goodbye closes the
- * listeners and lets all leave, behind all that waits for them; chat_is_over says when they are
- * done.
+ * until a pass brings nothing: then chat_is_quiet is true after the pass, unless chat_holds_words,
+ * which says that some clients may not be read now. Then chat_say_goodbye closes the listeners and
+ * lets everybody leave, with a last line behind all that waits for them; chat_is_over says when
+ * they are done.
  */
 void chat_begin_end(struct chat *chat);
 bool chat_holds_words(const struct chat *chat);
@@ -54,7 +54,7 @@ bool chat_is_quiet(const struct chat *chat);
 void chat_say_goodbye(struct chat *chat);
 bool chat_is_over(const struct chat *chat);
 
-/* After a reload: removes those whom new access rules shut out, and looks at the queues anew. */
+/* After a reload: dismisses clients that are no longer allowed, and looks at the queues anew. */
 void chat_reconfigure(struct chat *chat, const struct config *config);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/trace.h"
 
-/* What waits for a client that closed is offered to its socket once more. */
+/* Removes a client that closed, after one more write of what waits for it. */
 static void
 part(struct clients *clients, struct conn *conn)
 {
@@ -25,7 +25,7 @@ dismiss_too_long(struct clients *clients, struct conn *conn)
 	leaving_dismiss(clients->leaving, conn, reason, reason);
 }
 
-/* To telnet's commands. A client that reads no answers gets no more of them. */
+/* Answers telnet commands, but not while a client leaves its answers unread. */
 static void
 answer(struct clients *clients, struct conn *conn, const struct reception *got)
 {

@@ -1,9 +1,9 @@
 /*
  * clients: what happens when the socket of a client is ready.
  *
- * A readable one gets one recv in a pass: what it says is said to all others. A writable one gets
- * what waits for it. A client whose writes fail is read on until its end of file, because it may
- * have said something before.
+ * A readable one gets one recv in a pass, and what it sent goes to all others. A writable one gets
+ * what waits for it. If writing fails because the peer no longer receives, the queue is discarded
+ * but the client is read until its end of file: it may have sent lines first.
  */
 #ifndef CHATD_CLIENTS_H
 #define CHATD_CLIENTS_H

@@ -67,7 +67,7 @@ leaving_reserve(struct leaving *leaving, int sd)
 	return loop_reserve(leaving->pool->loop, &leaving->class, sd);
 }
 
-/* Writes what the socket takes; behind the last byte follows the end of file. */
+/* Writes what the socket takes; after the last byte, sends the end of file. */
 static size_t
 write_some(struct leaving *leaving, struct conn *conn)
 {
@@ -89,7 +89,7 @@ write_some(struct leaving *leaving, struct conn *conn)
 	return written;
 }
 
-/* The connection, which is in no set, joins those who leave. */
+/* The connection, which is in no set, begins to leave. */
 static void
 begin(struct leaving *leaving, struct conn *conn, const char *told)
 {
@@ -122,7 +122,7 @@ log_turned_away(enum log_topic topic, const struct conn *conn, const char *how, 
 	log_limited(topic, "%s %s: %s", addr_format(&conn->addr, text), how, reason);
 }
 
-/* Takes a member out, with all that it said handed out before. */
+/* Takes a member out, after handing out what it said. */
 static void
 take_out(struct leaving *leaving, struct conn *conn, const char *reason)
 {
@@ -161,7 +161,7 @@ leaving_end_all(struct leaving *leaving, const char *told)
 	leaving->undone = leaving->count;
 }
 
-/* Its recvs are only for its end of file. */
+/* Reads only to find the end of file. */
 static void
 on_readable(void *room, int sd)
 {
@@ -201,8 +201,8 @@ has_closed(const struct leaving *leaving, const struct conn *conn)
 	return !fdset_has(&leaving->class.readers, conn->fd);
 }
 
-/* On a unix socket what was written is there. The end of file counts as one byte, and is enough as
- * sent. */
+/* On a unix socket, written means delivered. The end of file counts as one unacknowledged byte, and
+ * need not be acknowledged. */
 static bool
 is_done(const struct leaving *leaving, const struct conn *conn)
 {

@@ -1,20 +1,20 @@
 /*
  * leaving: how a connection ends.
  *
- * Where the client has closed, there is nothing more to do. Where chatd ends the connection (a
- * limit, an access rule, the end of the server) it is leaving for a while: nothing new is queued
- * for it; what waits is cut behind the line that has begun to go out; its last line says why; when
- * all that is written comes the end of file. What the client still sends is read and thrown away,
+ * If the client has closed, there is nothing more to do. If chatd ends the connection (a limit, an
+ * access rule, the end of the server), it is leaving for a while: nothing new is queued for it;
+ * what waits is cut behind the line that has begun to go out; its last line says why; once all of
+ * that is written, the end of file follows. What the client still sends is read and thrown away,
  * because closing with unread input would make the kernel drop what it has not delivered yet.
  *
- * It is done with its own end of file; or when its machine has acknowledged everything and nothing
- * more comes from it; or after LEAVING_TIME. So the reason arrives, no line is torn, and who stays
- * connected and silent makes nobody wait. No event says that everything is acknowledged: it is
- * looked at every LEAVING_LOOK while anybody waits for that, and only then.
+ * It is done at its own end of file; or when its machine has acknowledged everything and nothing
+ * more comes from it; or after LEAVING_TIME. So the reason arrives, no line is torn, and a client
+ * that stays connected and silent keeps nobody waiting. No event says that everything is
+ * acknowledged: chatd looks every LEAVING_LOOK while any connection waits for that, and only then.
  *
- * At most LEAVING_MAX leave at the same time, and take no place of limits.clients; the oldest makes
- * room. When the server ends there is no such limit, and those who are done wait to be closed
- * together.
+ * At most LEAVING_MAX leave at the same time; the oldest makes room. They take no place of
+ * limits.clients. When the server ends there is no such limit, and those that are done wait to be
+ * closed together.
  */
 #ifndef CHATD_LEAVING_H
 #define CHATD_LEAVING_H
@@ -37,9 +37,8 @@ struct leaving {
 	struct broadcast *broadcast;
 	struct pressure *pressure;
 	struct pool *pool;
-	struct loop_class class; /* readers: whose end of file has not come; writers: whose queue is
-				    not empty */
-	struct conns conns;      /* the one that leaves longest first */
+	struct loop_class class; /* readers: no end of file yet; writers: the queue is not empty */
+	struct conns conns;      /* the one that has been leaving longest comes first */
 	struct fdset members;    /* their descriptors */
 	uint32_t count;
 	uint32_t undone; /* when the server ends: how many were not done, as of the last look */
@@ -55,18 +54,18 @@ int leaving_reserve(struct leaving *leaving, int sd);
 
 /* Ends a member that needs nothing more. reason is for the log. */
 void leaving_remove(struct leaving *leaving, struct conn *conn, const char *reason);
-/* The member leaves. told: its last line, without "chatd: "; reason is for the log. */
+/* The member begins to leave. told: its last line, without "chatd: "; reason is for the log. */
 void leaving_dismiss(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
-/* A newcomer leaves that was never a member, for whose descriptor there is room. */
+/* The same for a newcomer that never was a member; there is room for its descriptor. */
 void leaving_refuse(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
-/* All members leave, because the server ends; nothing that waits for them is cut. */
+/* All members begin to leave, because the server ends; nothing that waits for them is cut. */
 void leaving_end_all(struct leaving *leaving, const char *told);
 
 /* Whether all that leave are done. */
 bool leaving_done(const struct leaving *leaving);
-/* Ends those who are done. Returns when to look again, or CLOCK_NEVER. */
+/* Ends those that are done. Returns when to look again, or CLOCK_NEVER. */
 int64_t leaving_run_due(struct leaving *leaving);
 
 #endif

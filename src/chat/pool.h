@@ -1,9 +1,8 @@
 /*
  * pool: who is in. All connections, by descriptor and by their last line.
  *
- * The descriptor of a connection that ends is closed and its memory freed by pool_reap at the end
- * of the pass, so no number is used twice in one pass and nothing is freed under the feet of the
- * loop.
+ * pool_reap closes the descriptors and frees the memory of ended connections at the end of the
+ * pass, so no number is used twice in one pass and nothing is freed under the feet of the loop.
  */
 #ifndef CHATD_POOL_H
 #define CHATD_POOL_H
@@ -32,23 +31,23 @@ struct pool {
 	struct conns ended; /* in this pass */
 };
 
-/* What serves a connection that is ready is set in pool->class by the room that does it. */
+/* The room that serves ready connections sets its functions in pool->class. */
 void pool_init(struct pool *pool, const struct config *config, struct loop *loop);
 /* No connection is left. */
 void pool_free(struct pool *pool);
 
 /* Makes room for a connection with descriptor sd. Returns 0, or -1 when memory is refused. */
 int pool_reserve(struct pool *pool, int sd);
-/* Takes over conn, for whose descriptor there is room. */
+/* Takes over conn; there is room for its descriptor. */
 void pool_add(struct pool *pool, struct conn *conn);
 /* How many connections come from the same host. */
 uint32_t pool_count_host(const struct pool *pool, const struct addr *addr);
 /* The connection has said a line. */
 void pool_heard(struct pool *pool, struct conn *conn);
 
-/* Takes the connection out of all sets: it is in no longer, whatever still happens to it. */
+/* Takes the connection out of all sets: it is no longer a member. */
 void pool_take_out(struct pool *pool, struct conn *conn);
-/* Ends a connection that is in no longer, with its trace line. See pool_reap. */
+/* Ends a connection that is no longer a member, with its trace line. See pool_reap. */
 void pool_end(struct pool *pool, struct conn *conn);
 /* Closes and frees what has ended. Returns whether there was any. */
 bool pool_reap(struct pool *pool);

@@ -5,7 +5,7 @@
 #include "base/log.h"
 
 #define READ_ROOM     65536 /* bytes of one recv: more did not make it faster */
-#define READ_ROOM_MIN 512   /* and with very many readers no less */
+#define READ_ROOM_MIN 512   /* no less, even with very many readers */
 
 void
 pressure_init(struct pressure *pressure, struct broadcast *broadcast)

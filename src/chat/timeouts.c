@@ -23,8 +23,8 @@ deadline(int64_t since, uint32_t seconds)
 }
 
 /*
- * The socket is writable again only after a good part of its buffer is free. A slow client that has
- * taken less in all the time has taken something.
+ * The socket becomes writable only after a good part of its buffer is free. A slow client may have
+ * taken less than that, and still has made progress.
  */
 static int64_t
 stall_due(struct timeouts *timeouts, struct conn *conn)
@@ -38,7 +38,7 @@ stall_due(struct timeouts *timeouts, struct conn *conn)
 	return deadline(clock_now(), stall);
 }
 
-/* What it took in a window that is over decides whether there is another one. */
+/* When a window is over, what the client took in it decides whether another one begins. */
 static int64_t
 lag_due(struct timeouts *timeouts, struct conn *conn)
 {
@@ -77,7 +77,7 @@ dismiss(struct timeouts *timeouts, struct conn *conn, const char *what, uint32_t
 	leaving_dismiss(timeouts->leaving, conn, reason, reason);
 }
 
-/* Looks at those who hold the pool. */
+/* Looks at the clients that hold the pool. */
 static int64_t
 remove_slow(struct timeouts *timeouts)
 {
@@ -113,7 +113,8 @@ is_silent(const struct pool *pool, const struct conn *conn)
 	       !fdset_has(&pool->loop->readable, conn->fd);
 }
 
-/* Who is due, but was not asked about, is asked at once, unless it is parked: it has words. */
+/* A client that is due, but that select was not asked about, is asked about at once. A parked one
+ * has unread bytes. */
 static int64_t
 remove_idle(struct timeouts *timeouts)
 {

@@ -1,9 +1,10 @@
 /*
- * timeouts: what time does to those who are in.
+ * timeouts: removes clients that are too slow, or silent for too long.
  *
- * Who is above high water is named in the log after TIMEOUTS_HOLD, and removed when it takes
- * nothing for limits.stall seconds, or less than limits.queue bytes in limits.lag seconds. Who is
- * silent for limits.idle seconds is removed in a pass that asked about it and found it silent.
+ * A client above high water is named in the log after TIMEOUTS_HOLD, and removed when it takes
+ * nothing for limits.stall seconds, or less than limits.queue bytes in limits.lag seconds. A client
+ * without a line for limits.idle seconds is removed in a pass that asked select about it and found
+ * it silent.
  */
 #ifndef CHATD_TIMEOUTS_H
 #define CHATD_TIMEOUTS_H
