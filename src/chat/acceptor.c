@@ -10,8 +10,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 
-#define WAIT_MAX \
-	4 /* passes that a newcomer waits for room: last lines and the end of file take two */
+#define WAIT_MAX 4 /* passes that a newcomer waits for room: a line and an end take two */
 
 static loop_serve on_readable;
 
@@ -261,8 +260,7 @@ is_scarce(const struct pool *pool, const struct addr *before)
 	       (before == NULL || pool_count_host(pool, before) >= limits->clients_per_address);
 }
 
-/* While the pool is held, places may come free late: a newcomer without one waits in the backlog.
- */
+/* While the pool is held, places may free up late: a newcomer without one stays in the backlog. */
 static bool
 must_wait(const struct acceptor *acceptor)
 {

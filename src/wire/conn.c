@@ -11,7 +11,8 @@
 
 #include "base/clock.h"
 
-/* Spans for one call. More than a few wait only for a slow client whose own lines lie between. */
+/* Spans for one call. Only a slow client, with lines of its own between those of others, has more
+ * than a few. */
 #define IOV_MAX_SPANS 64
 
 struct conn *
@@ -111,7 +112,7 @@ cut_lines(struct conn *conn, struct intake *intake, size_t len, struct reception
 	return cut;
 }
 
-/* A line that the client left without an end gets one. A command without an end is text. */
+/* Completes the line that the client left unfinished. An unfinished command counts as text. */
 static enum conn_outcome
 finish(struct conn *conn, struct intake *intake, struct reception *got)
 {
@@ -223,7 +224,7 @@ is_temporary(int error)
 	return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
 
-/* One span is the rule, and send costs less than sendmsg. */
+/* Mostly there is one span, and send costs less than sendmsg. */
 static ssize_t
 send_spans(int fd, struct iovec *iov, int count)
 {

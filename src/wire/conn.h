@@ -1,7 +1,7 @@
 /*
  * conn: one client; what it sends, and what waits for it.
  *
- * conn_read turns one recv into one message of whole lines; conn_write offers the queue to the
+ * conn_read turns one recv into one message of whole lines; conn_write writes the queue to the
  * socket. Neither logs or closes anything: the outcome says what happened, and the caller acts on
  * it.
  */
@@ -23,11 +23,11 @@
 enum conn_life {
 	CONN_OPEN,
 	CONN_WRITE_CLOSED,    /* the peer no longer receives; read until EOF */
-	CONN_LEAVING,         /* chatd ends it, see leaving.h; something waits for it */
-	CONN_LEAVING_WRITTEN, /* nothing does any more */
+	CONN_LEAVING,         /* chatd ends it, see leaving.h; its queue is not empty */
+	CONN_LEAVING_WRITTEN, /* the same, and everything is written */
 };
 
-/* Where in the buf that the arena fills; len 0: nowhere. */
+/* A span of the buf that the arena fills; len 0: none. */
 struct part {
 	uint32_t off, len;
 };
@@ -49,15 +49,15 @@ struct conn {
 	int64_t last_progress_at; /* when bytes last left; of a leaving one: when that began */
 	uint64_t lines;           /* that it has said */
 	struct part own;          /* what it said in this pass, until that is in the queues */
-	struct line line;         /* the piece of a line whose end has not come yet */
+	struct line line;         /* an unfinished line */
 	int64_t last_line_at;     /* when its last line came, or the connection itself */
 	struct addr addr;
-	TAILQ_ENTRY(conn) entry; /* in the one list it is in: by_last_line, leaving, or ended */
+	TAILQ_ENTRY(conn) entry; /* of the one list it is in: by_last_line, leaving, or ended */
 };
 
 enum conn_outcome {
 	CONN_DONE,     /* read: bytes came; write: the queue is empty */
-	CONN_AGAIN,    /* nothing more now; read: or a failure, which is skipped */
+	CONN_AGAIN,    /* nothing more now; or a recv that failed, which is skipped */
 	CONN_CLOSED,   /* read: end of file */
 	CONN_TOO_LONG, /* read: a line cannot end within its limit */
 	CONN_FAILED,   /* write: the peer no longer receives */
@@ -68,7 +68,7 @@ struct intake {
 	struct arena arena;
 	struct line spare; /* for the next piece of a line */
 	uint32_t line_max; /* bytes of one line, its end included */
-	bool telnet;       /* take out its commands and answer them */
+	bool telnet;       /* take out telnet commands and answer them */
 	struct telnet_answers answers;
 };
 
@@ -88,16 +88,16 @@ struct conn *conn_new(int fd, const struct addr *addr);
 void conn_free(struct conn *conn);
 
 /*
- * Reserves all that receiving at most room bytes can need, so that after the recv nothing can fail:
- * room at the tail of the arena, behind the piece that is held, and memory for the next piece.
- * Returns the room there is, or 0 when memory is refused.
+ * Reserves everything that receiving at most room bytes can need, so that after the recv nothing
+ * can fail: room at the tail of the arena, behind the piece that is held, and memory for the next
+ * piece. Returns the room there is, or 0 when memory is refused.
  */
 size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
 /*
  * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
- * with the piece that was held in front; a piece that is left is held in conn->line. line_max
- * counts what is left without telnet's commands. A recv that fails is skipped: after a reset, too,
- * the next one finds the end of file.
+ * with the piece that was held in front; the rest is held in conn->line. line_max does not count
+ * telnet commands. A recv that fails is skipped: the next one finds the end of file, even after a
+ * reset.
  */
 enum conn_outcome conn_read(
     struct conn *conn, struct intake *intake, size_t room, struct reception *got);

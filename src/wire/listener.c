@@ -34,9 +34,9 @@ set_option(int fd, int level, int option, int value)
 /*
  * Clients inherit all of these from the listener, which saves six calls for each of them.
  * TCP_NODELAY: a lone line leaves at once. TCP_NOTSENT_LOWAT: a socket is writable again as soon as
- * a slow client has taken a little, not only when a third of megabytes is free, so that others who
- * wait for it go on in small steps. The others: a client whose machine is gone is noticed within
- * ten minutes. Never TCP_USER_TIMEOUT, which ends clients that live but do not read.
+ * a slow client has taken a little, not only when a third of several megabytes is free, so others
+ * that wait for it go on in small steps. The others: a client whose machine is gone is noticed
+ * within ten minutes. Never TCP_USER_TIMEOUT, which ends clients that live but do not read.
  */
 static int
 set_client_options(int fd)
@@ -79,7 +79,7 @@ listener_set_owner(
 	return set_owner(&listener->endpoint, config, error);
 }
 
-/* Not before all else: nobody gets in until the mode and the owner of a unix socket are right. */
+/* Comes last: nobody gets in until the mode and the owner of a unix socket are right. */
 static int
 start_listening(const struct listener *listener, const struct endpoint *endpoint, char *error)
 {
@@ -88,7 +88,7 @@ start_listening(const struct listener *listener, const struct endpoint *endpoint
 	return 0;
 }
 
-/* Names the lock where that is what stands in the way, and not the folder of both files. */
+/* Names the lock if the lock, and not the folder of both files, is the obstacle. */
 static int
 fail_lock(const struct socketlock *lock, const struct endpoint *endpoint, char *error)
 {
@@ -129,7 +129,7 @@ is_any(const struct addr *addr)
 	return addr_same_host(addr, &any);
 }
 
-/* An address may come later than chatd: by DHCP, with a tunnel, to the node that takes over. */
+/* An address may appear later than chatd: by DHCP, with a tunnel, on a node that takes over. */
 static int
 bind_absent(struct listener *listener, const struct endpoint *endpoint, const struct sockaddr *sa,
     socklen_t len)
@@ -186,9 +186,9 @@ start_at(struct listener *listener, const struct endpoint *endpoint, const struc
 }
 
 /*
- * A filter drops what asks for a connection, so that it asks again, and lets those end their
- * handshake that have begun it. A unix socket is shut down instead, once nobody can find it by its
- * path and take it for a stale one.
+ * A filter drops requests for a connection, so that clients ask again, but lets handshakes that
+ * have begun complete. A unix socket is shut down instead, once nobody can find it by its path and
+ * take it for a stale one.
  */
 void
 listener_seal(struct listener *listener)

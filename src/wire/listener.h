@@ -1,5 +1,5 @@
 /*
- * listener: one socket that accepts clients; an own one or one that systemd passed.
+ * listener: one socket that accepts clients, opened by chatd or passed by systemd.
  *
  * Functions return -1 after they have put the reason into error, in the manner of perror:
  * "bind 0.0.0.0:9034: Address already in use".
@@ -14,10 +14,10 @@
 #include "conf/config.h"
 #include "wire/socketfile.h"
 
-#define LISTENER_ERROR 256 /* room of an error text */
-#define LISTENER_NAME  128 /* room of an address or a path */
+#define LISTENER_ERROR 256 /* room for an error text */
+#define LISTENER_NAME  128 /* room for an address or a path */
 
-/* A TCP client that says nothing for so many seconds is probed, so often, before it is gone. */
+/* A TCP client is probed after so many silent seconds, and so often until it counts as gone. */
 #define LISTENER_IDLE   300
 #define LISTENER_PROBE  60 /* seconds between two probes */
 #define LISTENER_PROBES 5
@@ -28,8 +28,8 @@
 
 struct listener {
 	int fd;                   /* -1: not open, since the machine lacks or has lost it */
-	bool absent;              /* it waits for the machine to have its address */
-	bool told;                /* the caller's mark: the log knows of it */
+	bool absent;              /* the machine does not have its address yet */
+	bool told;                /* the caller's mark: it has been logged */
 	unsigned waited;          /* passes in a row that its newcomers wait for room */
 	bool inherited;           /* never unlinked, kept whatever a reload says */
 	struct endpoint endpoint; /* as configured; unset in an inherited one */
@@ -44,23 +44,23 @@ struct listener {
 int listener_start(
     struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
 
-/* Takes over fd, a socket that systemd passed. Fails where that is no listening stream socket. */
+/* Takes over fd, a socket that systemd passed. Fails if that is no listening stream socket. */
 int listener_inherit(struct listener *listener, int fd, char error[LISTENER_ERROR]);
 
 /*
- * Lets nobody new connect, so that whoever is connected can be accepted before it is stopped. Who
- * tries meanwhile is refused, or comes to the listener that follows.
+ * Lets nobody new connect, so that everybody who is connected can be accepted before it is stopped.
+ * A client that tries meanwhile is refused, or reaches the listener that follows.
  */
 void listener_seal(struct listener *listener);
 
-/* Closes it, and removes the file of its own unix socket. errno stays. */
+/* Closes it, and removes the file of its own unix socket. Keeps errno. */
 void listener_stop(struct listener *listener);
 
 /* Gives the file of its own unix socket the owner, the group and the mode of config. */
 int listener_set_owner(
     const struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
 
-/* What it is bound to: a port 0 has become a real one. */
+/* What it is bound to; for port 0, the real one. */
 const char *listener_name(const struct listener *listener, char text[LISTENER_NAME]);
 
 /*
@@ -69,7 +69,7 @@ const char *listener_name(const struct listener *listener, char text[LISTENER_NA
  */
 int listener_accept(const struct listener *listener, struct addr *addr);
 
-/* Fills error with "what endpoint: reason" from errno, which stays. Returns -1. */
+/* Fills error with "what endpoint: reason" from errno, which it keeps. Returns -1. */
 int listener_fail(char error[LISTENER_ERROR], const char *what, const struct endpoint *endpoint);
 
 #endif

@@ -100,8 +100,8 @@ is_named(const struct listener *listener, const struct config *config)
 }
 
 /*
- * Moves to lost the listeners that config does not name, and those of unix sockets whose file
- * somebody has removed: they are opened anew.
+ * Moves listeners to lost that config does not name, or whose socket file somebody has removed:
+ * those are opened anew.
  */
 static void
 set_aside(struct listeners *all, const struct config *config, struct listeners *lost)
@@ -131,7 +131,7 @@ close_fresh(struct listeners *all, const struct listeners *lost, const struct co
 	listeners_close(&fresh);
 }
 
-/* The sockets of own unix listeners that stay get the owner and mode of config. */
+/* Gives unix sockets that stay the owner and mode of config. */
 static int
 set_owners(const struct listeners *all, const struct config *config, char *error)
 {
@@ -186,7 +186,7 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 	struct listener *listener = TAILQ_FIRST(all);
 	int result;
 
-	/* Passed sockets stand for the endpoints of every config. */
+	/* Passed sockets replace the endpoints of every config. */
 	if (listener != NULL && listener->inherited)
 		return 0;
 	set_aside(all, after, &lost);

@@ -14,22 +14,22 @@
 TAILQ_HEAD(listeners, listener);
 
 /*
- * Opens every endpoint of the config. One of a family that the machine lacks has fd -1, so long as
- * there is another one that serves. On failure none is left open.
+ * Opens every endpoint of the config. One of a family that the machine lacks has fd -1, as long as
+ * another one serves. On failure none is left open.
  */
 int listeners_open(struct listeners *all, const struct config *config, char error[LISTENER_ERROR]);
 
-/* Takes over count descriptors from first on. Fails where one is no listening stream socket. */
+/* Takes over count descriptors from first on. Fails if one is no listening stream socket. */
 int listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR]);
 
 /*
- * Takes a listener that goes, before it is closed. Nobody new comes to it any more, and whoever is
- * connected already can be accepted, until that fails with EAGAIN.
+ * Called with a listener that goes, before it is closed. Nobody new can connect to it any more, and
+ * everybody who is connected can be accepted, until that fails with EAGAIN.
  */
 typedef void listeners_drain(struct listener *listener, void *context);
 
 /*
- * Makes the listeners of one config be those of another: endpoints in both keep their sockets,
+ * Changes the listeners of one config to those of another: endpoints in both keep their sockets,
  * others are opened, or drained and closed. A unix socket whose file somebody has removed is opened
  * anew. On failure everything is as before; should even that be impossible, because somebody took
  * the address in between, such a listener has fd -1. Inherited listeners stay.

@@ -34,7 +34,7 @@ buf_fresh(struct arena *arena, size_t want)
 	if (buf != NULL && buf->size >= want)
 		return buf;
 	free(buf);
-	/* Twice: or a few bytes would keep alive a whole buf for a line that never ends. */
+	/* Twice as much, or each piece of an endless line would keep a whole buf alive. */
 	return buf_new(arena, MAX(2 * want, ARENA_BUF));
 }
 

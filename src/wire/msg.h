@@ -3,15 +3,14 @@
  *
  * What is received goes straight to the tail of a buf, which is append-only while anybody refers to
  * it. A msg is a span of a buf: one or more whole lines. It is never copied for a recipient; every
- * queue that holds it counts one reference to the buf. Messages that were received one after the
- * other lie one after the other, so a queue can let its last span grow instead of taking a new one
- * (see queue.h).
+ * queue that holds it has a reference to the buf. Messages that were received one after the other
+ * are adjacent, so a queue can let its last span grow instead of taking a new one (see queue.h).
  *
  * An arena owns the buf that is being filled. When nobody refers to that buf it starts over at 0
  * and stays in the cache; when it is full and still referred to, the arena moves on to another one,
  * and the last reference gives the old one back.
  *
- * Positions: every byte ever taken has a number, its position in the stream of all that was
+ * Positions: every byte ever taken has a number, its position in the stream of everything that was
  * received. The distance between two positions says how much was received between them, and so how
  * much memory the older one keeps alive.
  */
@@ -23,7 +22,7 @@
 #include <stdint.h>
 
 struct buf {
-	struct arena *arena; /* whose buf it is; NULL: freed with its last reference */
+	struct arena *arena; /* its owner; NULL: freed with its last reference */
 	uint64_t position;   /* of data[0] */
 	uint32_t refs;
 	uint32_t used; /* bytes; those before it do not change while refs > 0 */
@@ -40,11 +39,11 @@ struct msg {
 
 struct arena {
 	struct buf *filling;
-	struct buf *spare; /* kept back, so that steady load never asks the allocator */
+	struct buf *spare; /* kept, so that steady load never asks the allocator */
 	uint64_t position; /* of the next byte */
 };
 
-/* Room of a buf, in bytes: some receptions of 64 KiB each, and it still fits a CPU's cache. */
+/* Size of a buf in bytes: room for a few recvs of 64 KiB, and it still fits a CPU's cache. */
 #define ARENA_BUF 262144
 
 /*
@@ -55,7 +54,7 @@ size_t arena_reserve(struct arena *arena, size_t min, size_t want);
 char *arena_tail(const struct arena *arena);
 /* Turns the first len bytes at the tail into a message. Nobody refers to it yet. */
 struct msg arena_take(struct arena *arena, size_t len);
-/* The caller has dropped all messages. */
+/* The caller has dropped all messages before. */
 void arena_free(struct arena *arena);
 
 /* A message outside of the arena with len bytes of text, or MSG_NONE when memory is refused. */

@@ -17,7 +17,7 @@ queue_empty(const struct queue *queue)
 	return queue->head == queue->tail;
 }
 
-/* Starts over at the front, and gives back what a backlog needed. */
+/* Starts over at the front, and frees the memory that a backlog needed. */
 static void
 rewind_empty(struct queue *queue)
 {

@@ -1,11 +1,11 @@
 /*
  * queue: the messages that wait for one connection, oldest first.
  *
- * A message that begins where the last one ends extends it, so what a whole pass brought leaves in
+ * A message that begins where the last one ends extends it, so everything a pass brought leaves in
  * one send call, however many messages it was, without an allocation or an iovec for each.
  *
  * A push never fails: its place was reserved before. While queue_reserve fails nothing may be
- * received, so what was received is never lost for want of memory.
+ * received, so nothing that was received is lost for want of memory.
  *
  * A queue holds one reference to the buf of each of its spans.
  */
@@ -18,7 +18,7 @@
 
 #include "wire/msg.h"
 
-/* Spans without an allocation. Enough for who reads well: two of one pass, and two of the next. */
+/* Spans without an allocation. Enough for a client that reads well: two of each of two passes. */
 #define QUEUE_FEW 4
 
 struct queue {
@@ -47,8 +47,8 @@ int queue_iov(const struct queue *queue, struct iovec *iov, int max);
 void queue_consume(struct queue *queue, size_t len);
 
 /*
- * Drops what waits behind the line whose bytes have begun to leave; without such a line all of it.
- * Where the first span begins, what lies before it in its buf has been consumed.
+ * Drops what waits behind the line that has begun to leave, or everything if there is none. What
+ * lies before the first span in its buf has been consumed.
  */
 void queue_cut(struct queue *queue);
 
@@ -58,7 +58,8 @@ uint64_t queue_bytes(const struct queue *queue);
 uint64_t queue_weight(const struct queue *queue);
 #define QUEUE_SPAN 64
 
-/* Bytes received since the oldest one that waits, up to position: the memory the queue keeps. */
+/* Bytes received from the oldest one that waits up to position: the memory the queue keeps alive.
+ */
 uint64_t queue_lag(const struct queue *queue, uint64_t position);
 
 #endif

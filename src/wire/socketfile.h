@@ -1,10 +1,10 @@
 /*
  * socketfile: the file of a unix socket, made by bind and removed with its socket.
  *
- * A socket that is bound but does not listen yet looks like one whose process was killed. So
- * whoever binds holds a lock until it listens, PATH.lock, and finds either a lock that is held or
- * a socket that listens: two instances never both believe that they serve a path. What a killed
- * process has left, a socket file or a lock file, stands in nobody's way.
+ * A socket that is bound but does not listen yet looks like one whose process was killed. So an
+ * instance that binds holds a lock, PATH.lock, until it listens. Another one finds either the lock
+ * held or a socket that listens: two never both believe that they serve a path. A socket file or a
+ * lock file that a killed process has left is in nobody's way.
  *
  * Functions that fail return -1 with errno; EADDRINUSE: somebody serves the path, or is about to.
  */
@@ -19,7 +19,7 @@
 
 struct socketlock {
 	int fd;    /* -1: not held */
-	bool ours; /* an empty file, which goes with the lock; what somebody wrote stays */
+	bool ours; /* an empty file, removed with the lock; one with content stays */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof(SOCKETFILE_LOCK)];
 };
 
@@ -29,14 +29,14 @@ struct socketfile {
 	ino_t inode;
 };
 
-/* Takes the lock of path, without waiting for it. */
+/* Takes the lock of path, or fails at once. */
 int socketfile_lock(struct socketlock *lock, const char *path);
-/* Gives it back. errno stays. */
+/* Releases it. Keeps errno. */
 void socketfile_unlock(struct socketlock *lock);
 
 /*
- * Binds the unix socket fd to path, where a file that nobody serves any more gives way. The lock is
- * held, until the socket listens.
+ * Binds the unix socket fd to path; a file that nobody serves any more gives way. The caller holds
+ * the lock until the socket listens.
  */
 int socketfile_bind(struct socketfile *file, int fd, const char *path);
 

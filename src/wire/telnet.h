@@ -8,7 +8,7 @@
  *	FF, F1 to F9, or
  *	FF FA ... FF F0, of TELNET_MAX bytes in all at most.
  *
- * Every option is declined, but a timing mark is given. All other FF are text.
+ * Every option is declined, but a timing mark is answered. Every other FF is text.
  */
 #ifndef CHATD_TELNET_H
 #define CHATD_TELNET_H
@@ -18,7 +18,7 @@
 
 /* Bytes of one command. */
 #define TELNET_MAX         64
-/* Bytes of the answers to what one recv brought; what would go beyond is not answered. */
+/* Bytes of the answers to one recv; commands beyond that are not answered. */
 #define TELNET_ANSWERS_MAX 16384
 
 struct telnet_answers {
@@ -28,8 +28,8 @@ struct telnet_answers {
 
 /*
  * Takes the commands out of the len bytes at data, and adds the answers. Returns how many bytes are
- * left. The last *unfinished of them, fewer than TELNET_MAX, may become a command with what comes
- * next: they are to be put in front of that.
+ * left. The last *unfinished of them, fewer than TELNET_MAX, may become a command together with
+ * what comes next: the caller puts them in front of that.
  */
 size_t telnet_strip(char *data, size_t len, struct telnet_answers *answers, size_t *unfinished);
 
