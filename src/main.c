@@ -39,7 +39,7 @@ serve(struct config *config, int inherited)
 	struct server server;
 	int result = -1;
 
-	/* What the caller left open is nobody's business here, and the main socket is to be 3. */
+	/* Descriptors that the caller left open are of no use here; the main socket is to be 3. */
 	closefrom(STDERR_FILENO + 1 + inherited);
 	trace_open(config->trace);
 	server_init(&server, config);

@@ -18,7 +18,7 @@
 
 /*
  * Descriptors beside those of clients and listeners: 0 to 2, the manager's, a file being read, a
- * lock; those who leave; and those who are refused in a pass, which are closed at its end.
+ * lock; leaving clients; and clients refused in a pass, which are closed at its end.
  */
 #define SPARE_FDS (8 + LEAVING_MAX + ACCEPTOR_BATCH)
 
@@ -95,7 +95,7 @@ server_listen(struct server *server, int inherited)
 		return -1;
 	}
 	files = raise_nofile(config);
-	/* sd_notify(3) recommends to serve all the same. */
+	/* sd_notify(3) recommends serving all the same. */
 	if (notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1) < 0)
 		log_warn("notify %s: %s; the service manager gets no news", getenv("NOTIFY_SOCKET"),
 		    strerror(errno));
@@ -134,7 +134,7 @@ tell_fault(int level, const char *text)
 		strlcpy(first_fault, text, sizeof(first_fault));
 }
 
-/* Opens the new config's listeners, for which the limit of descriptors may have to rise first. */
+/* Opens the new config's listeners, after raising the limit of descriptors for them. */
 static int
 open_listeners(struct server *server, const struct config *config)
 {
@@ -158,7 +158,7 @@ apply(struct server *server, struct config *config)
 	config_free(before);
 }
 
-/* A file that had settings and has none is one that is being written. */
+/* A file that had settings and now has none is most likely being written. */
 static bool
 is_emptied(const struct config *before, const struct config *after)
 {
@@ -226,7 +226,7 @@ begin_end(struct server *server)
 	loop_forget(&server->loop);
 }
 
-/* What was sent before the signal has been heard, or it takes too long: all leave. */
+/* What was sent before the signal has been read, or that takes too long: everybody leaves. */
 static void
 begin_drain(struct server *server)
 {
@@ -234,7 +234,7 @@ begin_drain(struct server *server)
 	enter(server, SERVER_DRAINS, SERVER_DRAIN);
 }
 
-/* After a pass, and all that is due. */
+/* Asked after each pass. */
 static bool
 has_ended(const struct server *server)
 {
@@ -244,7 +244,7 @@ has_ended(const struct server *server)
 	       (chat_is_over(&server->chat) || clock_now() >= server->phase_ends);
 }
 
-/* When the next pass begins, whatever is ready: at once while it looks for what was sent before. */
+/* When the next pass begins at the latest: at once while it looks for what was sent before. */
 static int64_t
 next_pass(const struct server *server, int64_t due)
 {

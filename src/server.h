@@ -1,9 +1,9 @@
 /*
  * server: the life of the daemon between start and end: listen, loop, reload, end.
  *
- * A pass: wait; accept; read every readable client once, in ascending order; write to every
- * writable one; free what was removed; see to what is due. The timeout is the nearest deadline, and
- * there is none while nothing is due.
+ * A pass: wait; accept and read every readable client once, in ascending order; write to every
+ * writable one; free what was removed; do what is due. The timeout of the wait is the nearest
+ * deadline, and there is none while nothing is due.
  */
 #ifndef CHATD_SERVER_H
 #define CHATD_SERVER_H
@@ -22,8 +22,8 @@
 
 enum server_phase {
 	SERVER_SERVES,
-	SERVER_LISTENS, /* a signal to end has come: what was sent before is still heard */
-	SERVER_DRAINS,  /* what waits is written, nothing is heard any more */
+	SERVER_LISTENS, /* a signal to end has come: what was sent before is still read */
+	SERVER_DRAINS,  /* what waits is written, nothing is forwarded any more */
 };
 
 struct server {

@@ -91,7 +91,7 @@ parse_scope(struct addr *addr, const char *text)
 		addr->scope = (uint32_t)strtonum(text, 1, UINT32_MAX, &error);
 	if (error == NULL)
 		return 0;
-	/* What could not be the name of any is not missed. */
+	/* A text that cannot be a name is no missing interface. */
 	errno =
 	    text[0] != '\0' && text[strcspn(text, ":/%[] ")] == '\0' && strlen(text) < IF_NAMESIZE
 		? ENODEV

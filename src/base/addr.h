@@ -2,8 +2,8 @@
  * addr: one address of a client or a listener, compact and comparable.
  *
  * An IPv4 address that arrives mapped into IPv6 (::ffff:192.0.2.1) is stored as the IPv4 address it
- * is, so that rules, counts and log lines know one form only. A client on a unix socket has no
- * address; it is known by the process and user it connected as.
+ * is, so that rules, counts and log lines know only one form. A client on a unix socket has no
+ * address; it is known by the process and the user that connected.
  */
 #ifndef CHATD_ADDR_H
 #define CHATD_ADDR_H
@@ -28,18 +28,18 @@ struct addr {
 /* Where a listener listens: path, unless it is empty, else addr. */
 struct endpoint {
 	struct addr addr;
-	bool v6only;    /* "::" that leaves IPv4 to an endpoint of its own */
-	bool optional;  /* left out where the machine lacks the address: "localhost" has two */
+	bool v6only;    /* "::" without IPv4, which has an endpoint of its own */
+	bool optional;  /* left out if the machine lacks the address: "localhost" has two */
 	char path[108]; /* sun_path of unix(7) */
 };
 
-/* Room for any text of addr_format: "[", address, "%", scope, "]:", port. */
+/* Room for every text of addr_format: "[", address, "%", scope, "]:", port. */
 #define ADDR_TEXT 80
 
 /* "127.0.0.1:53412", "[::1]:53412", "unix(pid 4242, uid 1000)". Returns text. */
 const char *addr_format(const struct addr *addr, char text[ADDR_TEXT]);
 
-/* "127.0.0.1", "fe80::1%eth0" with the interface by its name where it has one. Returns text. */
+/* "127.0.0.1", "fe80::1%eth0" with the interface by its name if it has one. Returns text. */
 const char *addr_format_host(const struct addr *addr, char text[ADDR_TEXT]);
 
 /* Bytes of the IP address: 4 or 16. */
@@ -47,7 +47,7 @@ int addr_size(const struct addr *addr);
 /* Whether both are one host, whatever the port. Never true for unix sockets. */
 bool addr_same_host(const struct addr *a, const struct addr *b);
 /*
- * Whether both count as one client machine: the same IPv4 address, or IPv6 addresses of one /64, of
+ * Whether both count as one client machine: the same IPv4 address, or IPv6 addresses of one /64, in
  * which a machine may use as many as it likes. Never true for unix sockets.
  */
 bool addr_same_network(const struct addr *a, const struct addr *b);
@@ -58,14 +58,14 @@ bool addr_is_link_local(const struct addr *addr);
 bool addr_is_multicast(const struct addr *addr);
 
 /*
- * Reads a numeric IPv4 or IPv6 address. Returns 0, or -1 with errno ENODEV where the interface of
- * an IPv6 address is not there, else EINVAL.
+ * Reads a numeric IPv4 or IPv6 address. Returns 0, or -1 with errno ENODEV if there is no such
+ * interface as an IPv6 address names, else EINVAL.
  */
 int addr_parse(struct addr *addr, const char *text);
-/* Reads "host:port", "[v6]:port", or "host", "v6", "[v6]", which get port. As addr_parse. */
+/* Reads "host:port", "[v6]:port", or "host", "v6", "[v6]", which get port. See addr_parse. */
 int addr_parse_port(struct addr *addr, const char *text, uint16_t port);
 
-/* sd is the connection, asked for the peer of a unix socket. */
+/* sd is the connection; it tells the peer of a unix socket. */
 void addr_from_peer(struct addr *addr, const struct sockaddr_storage *sa, int sd);
 socklen_t addr_to_sockaddr(const struct addr *addr, struct sockaddr_storage *sa);
 

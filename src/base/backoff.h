@@ -1,10 +1,10 @@
 /*
- * backoff: select calls a descriptor ready, but what is tried on it fails as if it were not.
+ * backoff: select calls a descriptor ready, but calls on it fail as if it were not.
  *
- * Once is normal: somebody else was faster, a checksum was wrong. Many times in a row would be a
- * loop at full speed, as it happens while the kernel lacks memory. So after BACKOFF_REFUSALS
- * refusals in a row whoever asked rests, and tries again when the rest is over; as long as it goes
- * on, once for each rest.
+ * Once is normal: somebody else was faster, a checksum was wrong. Many times in a row, as happens
+ * while the kernel lacks memory, would be a loop at full speed. So after BACKOFF_REFUSALS refusals
+ * in a row the caller rests, and tries again when the rest is over; as long as the refusals go on,
+ * once for each rest.
  */
 #ifndef CHATD_BACKOFF_H
 #define CHATD_BACKOFF_H
@@ -18,21 +18,21 @@
 #define BACKOFF_REST     (CLOCK_SECOND / 10) /* long enough to cost nothing, too short to notice */
 
 struct backoff {
-	int64_t until;    /* when the rest is over; CLOCK_NEVER: there is none */
+	int64_t until;    /* when the rest is over; CLOCK_NEVER: it does not rest */
 	uint8_t refusals; /* in a row, BACKOFF_REFUSALS at most */
 };
 
 #define BACKOFF_NONE ((struct backoff){.until = CLOCK_NEVER})
 
-/* Counts a refusal. Returns whether it is time to rest. For counters kept elsewhere. */
+/* Counts a refusal, for counters kept elsewhere. Returns whether it is time to rest. */
 bool backoff_count(uint8_t *refusals);
 
-/* Counts a refusal, and rests so long when it is time to. */
+/* Counts a refusal, and begins a rest when it is time to. */
 void backoff_refused(struct backoff *backoff, int64_t rest);
-/* It worked: refusals are no longer in a row. A rest goes on. */
+/* It worked: the count starts over. A rest goes on. */
 void backoff_worked(struct backoff *backoff);
 
-/* Rests at once; a rest that goes on begins anew. */
+/* Rests at once; a rest that has begun starts over. */
 void backoff_begin(struct backoff *backoff, int64_t rest);
 void backoff_end(struct backoff *backoff);
 

@@ -1,11 +1,11 @@
 /*
- * clock: the time that deadlines are made of.
+ * clock: the time for deadlines.
  *
  * Microseconds of CLOCK_MONOTONIC: never set back, comparable with what systemd's
  * RELOADING=1 wants as MONOTONIC_USEC.
  *
  * A pass of the loop happens at one time: clock_tick reads the clock after each wait, clock_now
- * says what it read.
+ * returns what it read.
  */
 #ifndef CHATD_CLOCK_H
 #define CHATD_CLOCK_H
@@ -13,14 +13,14 @@
 #include <stdint.h>
 
 #define CLOCK_SECOND INT64_C(1000000)
-#define CLOCK_NEVER  INT64_MAX /* the deadline of what is not due at all */
+#define CLOCK_NEVER  INT64_MAX /* no deadline */
 
 /* The time of this pass. */
 int64_t clock_now(void);
-/* Reads the clock, for this pass from now on. */
+/* Reads the clock anew for this pass. */
 int64_t clock_tick(void);
 
-/* A function, since MIN would call what it is given twice. */
+/* A function, since MIN would evaluate its arguments twice. */
 static inline int64_t
 clock_sooner(int64_t a, int64_t b)
 {

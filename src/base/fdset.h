@@ -5,7 +5,7 @@
  * sets of any length, so these few lines of bit arithmetic do the same without the end:
  * howmany(maxfd + 1, NFDBITS) words, a word being the fd_mask of <sys/select.h>.
  *
- * A set owns its words. Only fdset_reserve allocates; everything else wants the room to be there.
+ * A set owns its words. Only fdset_reserve allocates; everything else needs the room to be there.
  */
 #ifndef CHATD_FDSET_H
 #define CHATD_FDSET_H
@@ -33,7 +33,7 @@ unsigned fdset_common(const struct fdset *a, const struct fdset *b);
 void fdset_remove(struct fdset *set, int fd);
 void fdset_clear(struct fdset *set);
 
-/* Here, since the loop asks for every member in every pass. */
+/* Inline, since the loop asks for every member in every pass. */
 #define FDSET_WORD(fd) ((size_t)(fd) / NFDBITS)
 #define FDSET_BIT(fd)  (1UL << ((size_t)(fd) % NFDBITS))
 
@@ -69,7 +69,7 @@ fdset_next(const struct fdset *set, int fd)
 	return (int)(word * NFDBITS) + __builtin_ctzl(bits);
 }
 
-/* Visits the members in ascending order. The body may remove the member it is at. */
+/* Visits the members in ascending order. The body may remove the current member. */
 #define FDSET_FOREACH(fd, set) \
 	for (int fd = fdset_next((set), 0); fd >= 0; fd = fdset_next((set), fd + 1))
 

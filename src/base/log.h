@@ -1,11 +1,11 @@
 /*
  * log: messages for the administrator on standard error, one line each.
  *
- * Standard error is never waited for (see sink.h). Under systemd each line bears its level as a
+ * Nothing ever waits for standard error (see sink.h). Under systemd each line has its level as a
  * <N> prefix; from a shell it is the bare text. A message never holds a byte that a client sent.
  *
- * What a stranger can cause at will goes through log_limited: of each topic, LOG_BURST lines every
- * LOG_INTERVAL, then "... and N more refused".
+ * Messages that a stranger can cause at will go through log_limited: of each topic, LOG_BURST lines
+ * every LOG_INTERVAL, then "... and N more refused".
  */
 #ifndef CHATD_LOG_H
 #define CHATD_LOG_H
@@ -23,7 +23,7 @@ enum log_topic {
 	LOG_REFUSED, /* clients that were not let in */
 	LOG_REMOVED, /* clients that broke a limit */
 	LOG_HOLDS,   /* clients that hold everybody up, and those that have caught up */
-	LOG_ACCEPT,  /* accepting does not work, or again: clients at the limit can alternate */
+	LOG_ACCEPT,  /* accepting fails, or works again: clients at the limit can alternate it */
 	LOG_TOPICS
 };
 

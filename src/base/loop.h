@@ -1,15 +1,15 @@
 /*
  * loop: the one select call, and who is served after it.
  *
- * A room that has descriptors of a kind registers a class: what is done when one of them is
- * readable or writable. Each descriptor joins one class. select is asked about the readers and the
- * writers of each class, unless the class is held; those that are ready are served in ascending
- * order, whatever their class: first all that are readable, then all that are writable.
+ * A room with descriptors of one kind registers a class: what to do when one of them is readable or
+ * writable. Each descriptor joins one class. select is asked about the readers and the writers of
+ * each class, unless the class is held; those that are ready are served in ascending order,
+ * whatever their class: first all that are readable, then all that are writable.
  *
- * A descriptor that leaves is not served any more, also in the pass in which it leaves. Its number
+ * A descriptor that leaves is no longer served, not even in the pass in which it leaves. Its number
  * may be given to another one only after the pass, or after loop_forget.
  *
- * The sets of a class are the room's to fill, so that asking for a recipient costs no call.
+ * The room fills the sets of its class itself, so that watching a recipient costs no call.
  */
 #ifndef CHATD_LOOP_H
 #define CHATD_LOOP_H
@@ -26,15 +26,15 @@
 typedef void loop_serve(void *room, int fd);
 
 struct loop_class {
-	loop_serve *readable; /* NULL: none of them is ever asked */
+	loop_serve *readable; /* NULL: none is ever in readers */
 	loop_serve *writable;
-	void *room;           /* what both get */
+	void *room;           /* the first argument of both */
 	bool hold_readers;    /* select is not asked about them for now */
 	bool hold_writers;    /* the same */
-	struct fdset readers; /* a member leaves and enters this set as its room likes */
+	struct fdset readers; /* of the members; the room changes it as it likes */
 	struct fdset writers; /* the same */
-	bool asked;     /* select was asked about its readers, and what is not ready is silent */
-	uint32_t ready; /* how many of its readers are readable in this pass */
+	bool asked;           /* select was asked about its readers: those not ready are silent */
+	uint32_t ready;       /* how many of its readers are readable in this pass */
 };
 
 struct loop {
@@ -42,36 +42,36 @@ struct loop {
 	uint8_t count;
 	uint8_t *class_of;     /* by descriptor: 1 + its class, or 0 */
 	int size;              /* of class_of */
-	struct fdset readable; /* asked of select, and its answer */
+	struct fdset readable; /* the question to select, then its answer */
 	struct fdset writable;
 	sigset_t waiting; /* the signal mask while it waits, see signals.h */
 };
 
 void loop_init(struct loop *loop);
-/* The sets of the classes too. */
+/* Frees the sets of the classes too. */
 void loop_free(struct loop *loop);
 
-/* The class is the room's, and stays where it is. */
+/* The class belongs to the room, and must not move. */
 void loop_register(struct loop *loop, struct loop_class *class);
 
 /* Makes room in class for descriptors up to fd. Returns 0, or -1 when memory is refused. */
 int loop_reserve(struct loop *loop, struct loop_class *class, int fd);
-/* Joins the class, which has room for fd. Its sets are the room's to fill. */
+/* fd joins the class, which has room for it, but none of its sets. */
 void loop_add(struct loop *loop, const struct loop_class *class, int fd);
-/* Leaves its class and the sets of that. */
+/* fd leaves its class and the sets of that class. */
 void loop_remove(struct loop *loop, int fd);
 
 /*
- * Waits until something is ready, a signal comes or until has come, and ticks the clock. Returns 0,
- * or -1 with errno when select fails.
+ * Waits until something is ready, a signal comes or the time until is reached, and ticks the clock.
+ * Returns 0, or -1 with errno when select fails.
  */
 int loop_wait(struct loop *loop, int64_t until);
 /* Serves what is readable, and what is writable. */
 void loop_read(struct loop *loop);
 void loop_write(struct loop *loop);
 /*
- * Nobody is ready any more, nor silent: numbers may mean other descriptors now, select will say it
- * again.
+ * Forgets who is ready and who is silent: numbers may mean other descriptors now, and select will
+ * tell again.
  */
 void loop_forget(struct loop *loop);
 

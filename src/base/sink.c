@@ -122,7 +122,7 @@ sink_line(struct sink *sink, int level, const char *format, ...)
 	va_end(args);
 }
 
-/* Gives up what waits but the rest of a line: a full disk must not keep old lines before new. */
+/* Drops what waits, except the rest of a torn line: on a full disk, new lines matter more. */
 static void
 drop_lines(struct sink *sink)
 {
@@ -134,7 +134,7 @@ drop_lines(struct sink *sink)
 	sink->len = kept;
 }
 
-/* The rest of a line goes with the stream that has its beginning. */
+/* Drops the rest of a line whose beginning went to the stream that broke. */
 static void
 drop_torn(struct sink *sink)
 {
@@ -147,7 +147,7 @@ drop_torn(struct sink *sink)
 	memmove(sink->data, sink->data + rest, sink->len);
 }
 
-/* Opens the journal's stream anew, if it is time for that. Returns whether it was opened. */
+/* Opens the journal's stream anew, unless that was tried just now. Returns whether it is open. */
 static bool
 reopen(struct sink *sink)
 {

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 
-/* Select calls it writable: it is, unless what comes next, the flush before the wait, says no. */
+/* select calls it writable; the flush before the next wait will show whether it is. */
 static void
 on_writable(void *room, int fd)
 {
@@ -28,7 +28,7 @@ streams_open(struct streams *streams, struct loop *loop)
 	return 0;
 }
 
-/* Asks about a blocked stream, unless it rests. Returns when its rest is over. */
+/* Watches a blocked stream, unless it rests. Returns when its rest is over. */
 static int64_t
 await(struct streams *streams, int fd, bool blocked, bool progressed)
 {

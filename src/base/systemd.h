@@ -1,7 +1,7 @@
 /*
- * systemd: what chatd asks libsystemd for. All of it is here, so that chatd can be built without:
- * then systemd_none.c takes the place of systemd.c, and nobody passes sockets, watches or has a
- * journal. To tell the service manager something takes no library, see host/notify.h.
+ * systemd: everything that needs libsystemd, so that chatd can be built without it: then
+ * systemd_none.c takes the place of systemd.c, and there are no passed sockets, no watchdog and no
+ * journal. Messages to the service manager need no library, see host/notify.h.
  */
 #ifndef CHATD_SYSTEMD_H
 #define CHATD_SYSTEMD_H
@@ -11,11 +11,11 @@
 /* How many sockets were passed, from descriptor 3 on. Negative: an errno. */
 int systemd_sockets(void);
 
-/* Microseconds within which the manager wants to hear WATCHDOG=1, or 0. */
+/* Microseconds within which the manager expects WATCHDOG=1, or 0. */
 int64_t systemd_watchdog(void);
 
 /*
- * A new stream to the journal, whose lines bear a <N> prefix. Never waits for journald. Returns -1
+ * A new stream to the journal, for lines with a <N> prefix. Never waits for journald. Returns -1
  * with errno; ENOSYS says that there never is one.
  */
 int systemd_journal(void);

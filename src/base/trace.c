@@ -9,7 +9,7 @@
 
 static struct sink out;
 static bool on;
-static int told; /* the error of standard output that the log knows of */
+static int told; /* the error of standard output that was logged last */
 
 /* The table of the required lines. The space after the last one belongs to it. */
 #define WAITING  "Waiting on select()..."
@@ -84,7 +84,7 @@ trace_removing(int sd)
 	LINE(REMOVING, sd);
 }
 
-/* A full disk is told once when it begins, a reader that has gone once and for all. */
+/* Logs a full disk once when it begins, and a closed pipe once and for all. */
 static void
 tell_error(int error)
 {

@@ -2,9 +2,9 @@
  * trace: the required lines on standard output, and the only writer of it.
  *
  * One function for each line. Lines gather during a pass and trace_flush writes them before the
- * loop waits, so a watcher sees a pass at once and a pass costs one write. Standard output is never
- * waited for (see sink.h): what it does not take waits in a bounded buffer, then lines are dropped,
- * and a warning on standard error tells how many once there is room again.
+ * loop waits, so a watcher sees a pass at once and a pass costs one write. Nothing ever
+ * waits for standard output (see sink.h): what it does not take stays in a bounded buffer, then
+ * lines are dropped, and a warning on standard error says how many once there is room again.
  */
 #ifndef CHATD_TRACE_H
 #define CHATD_TRACE_H

@@ -22,7 +22,7 @@ broadcast_reconfigure(struct broadcast *broadcast)
 	broadcast->intake.telnet = broadcast->pool->config->sanitize;
 }
 
-/* Nothing is received for a while; there may be memory again after that. */
+/* Without memory nothing is received; it may be back after a rest. */
 static void
 starve(struct broadcast *broadcast)
 {
@@ -35,7 +35,7 @@ broadcast_reserve(struct broadcast *broadcast, struct conn *conn, size_t room)
 	room = conn_reserve(conn, &broadcast->intake, room);
 	if (room == 0)
 		starve(broadcast);
-	/* What comes next would not follow what is fresh, which has filled its buf. */
+	/* What comes now would not lie behind what is fresh, if that has filled its buf. */
 	else if (broadcast->fresh.buf != broadcast->intake.arena.filling)
 		broadcast_hand_out(broadcast);
 	return backoff_rests(&broadcast->memory) ? 0 : room;
@@ -67,10 +67,10 @@ broadcast_tell(struct broadcast *broadcast, struct conn *conn, const char *text,
 	struct msg msg;
 
 	broadcast_hand_out(broadcast);
-	/* The places for the next pass stay reserved. */
+	/* The places of the next pass stay. */
 	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
 		return;
-	/* Outside of the arena, so that refusing a crowd does not add to the lag of the members. */
+	/* Not in the arena: else a crowd that is refused would count for the lag of the members. */
 	msg = msg_new(&broadcast->intake.arena, text, len);
 	if (msg.buf == NULL)
 		return;

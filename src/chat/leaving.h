@@ -57,7 +57,7 @@ void leaving_remove(struct leaving *leaving, struct conn *conn, const char *reas
 /* The member begins to leave. told: its last line, without "chatd: "; reason is for the log. */
 void leaving_dismiss(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
-/* The same for a newcomer that never was a member; there is room for its descriptor. */
+/* A newcomer leaves that was never a member, for whose descriptor there is room. */
 void leaving_refuse(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
 /* All members begin to leave, because the server ends; nothing that waits for them is cut. */

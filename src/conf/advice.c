@@ -6,7 +6,7 @@
 
 #include "conf/files.h"
 
-/* Ports below this one take a right. */
+/* Ports below this one need a privilege. */
 static int
 first_free_port(void)
 {

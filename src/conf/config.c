@@ -13,7 +13,7 @@
 
 static setting_read read_port, read_networks, read_mode, read_owner, read_unix_group;
 
-/* What the rules fill: the value, and beside it what makes sense only when all files were read. */
+/* Filled by the rules: the value, and what can be resolved only after all files were read. */
 struct draft {
 	struct config config;
 	struct listens listens;
@@ -60,7 +60,7 @@ config_of(const struct source *source)
 	return &((struct draft *)source->into)->config;
 }
 
-/* The command line's port is stronger, but the file's is checked all the same. */
+/* The command line's port overrides the file's, which is checked all the same. */
 static void
 read_port(struct source *source, const config_setting_t *setting, const struct rule *rule)
 {

@@ -1,8 +1,8 @@
 /*
  * config: the settings, read from FILE and FILE.d into one validated value.
  *
- * Each file is in the format of libconfig. What a later one names takes the place of what an
- * earlier one said: a group setting by setting, a list as a whole.
+ * Each file is in the format of libconfig. A later one overrides an earlier one: a group setting by
+ * setting, a list as a whole.
  *
  * config_load reads everything, reports every fault it finds, and returns either a complete struct
  * config or nothing. The value is not changed afterwards: a reload loads another one and frees the
@@ -62,11 +62,11 @@ struct config {
 
 /*
  * file NULL gives the defaults. port is that of the command line, or 0.
- * Returns NULL after at least one fault, with errno ENOMEM where that is memory, else EINVAL. The
+ * Returns NULL after at least one fault, with errno ENOMEM if memory was refused, else EINVAL. The
  * caller frees the value.
  */
 struct config *config_load(const char *file, uint16_t port, source_tell *tell);
-/* The same from texts: FILE, then those of FILE.d. One that is NULL was faulty and is told. */
+/* The same from texts: FILE, then those of FILE.d. One that is NULL was faulty and was reported. */
 struct config *config_merge(
     const struct file *files, size_t count, uint16_t port, source_tell *tell);
 /* The same from one text, that of file. NULL: the defaults. */

@@ -1,8 +1,8 @@
 /*
- * files: what settings are read from, FILE and the files of FILE.d, in memory.
+ * files: the files that hold settings, FILE and those of FILE.d, in memory.
  *
- * Of FILE.d those count that are named *.conf and are not hidden, in the order of their names. All
- * of them are read before any is looked into.
+ * Of FILE.d, files that are named *.conf and are not hidden count, in the order of their names. All
+ * of them are read before any is parsed.
  */
 #ifndef CHATD_FILES_H
 #define CHATD_FILES_H
@@ -11,7 +11,7 @@
 
 #include "conf/source.h"
 
-#define FILES_BYTES_MAX 1048576 /* of a file: more is none that a person wrote */
+#define FILES_BYTES_MAX 1048576 /* of a file: nobody writes more by hand */
 #define FILES_MAX       100     /* in FILE.d */
 
 struct files {
@@ -22,7 +22,7 @@ struct files {
 	size_t count;
 };
 
-/* Faults are told and counted in source. The caller frees files in any case. */
+/* Faults are reported and counted by source. The caller frees files in any case. */
 void files_load(struct files *files, const char *file, struct source *source);
 void files_free(struct files *files);
 

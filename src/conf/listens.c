@@ -80,7 +80,7 @@ warn_of_port(struct source *source, const config_setting_t *setting, const char 
 		    colon + 1, host, colon + 1);
 }
 
-/* What bind or a client would refuse. */
+/* Faults that bind or a client would find. */
 static bool
 can_listen(struct source *source, const config_setting_t *setting, const struct addr *addr,
     const char *text)
@@ -120,10 +120,10 @@ take_address(struct source *source, const config_setting_t *setting, struct list
 	if (!can_listen(source, setting, &endpoint.addr, text))
 		return;
 	warn_of_port(source, setting, text);
-	/* Others have no interface of their own, whatever the text says. */
+	/* Other addresses have no interface, whatever the text says. */
 	if (!addr_is_link_local(&endpoint.addr))
 		endpoint.addr.scope = 0;
-	/* Read with another port, it has that one only if it names none. */
+	/* Read once more with another port: it gets that one only if it names none. */
 	addr_parse_port(&again, text, 1);
 	add(source, setting, listens, &endpoint, again.port == endpoint.addr.port);
 }
@@ -199,7 +199,7 @@ compare(const void *a, const void *b)
 	return order != 0 ? order : *one < *two ? -1 : *one > *two;
 }
 
-/* Whether what is bound to one is in the way of the other: of one family and port. */
+/* Whether a socket bound to one prevents the other: both are of one family and port. */
 static bool
 covers(const struct endpoint *one, const struct endpoint *other)
 {
@@ -209,8 +209,8 @@ covers(const struct endpoint *one, const struct endpoint *other)
 }
 
 /*
- * Goes through the entries in order. For each one that cannot stand beside another one clash gets
- * that, and "::" leaves IPv4 to those of its port.
+ * Goes through the entries in order. For an entry that conflicts with another one, clash gets that
+ * one; and "::" leaves IPv4 to entries of its port.
  */
 static void
 look_through(struct listen_entry **sorted, size_t count, const struct listen_entry **clash,

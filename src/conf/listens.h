@@ -1,8 +1,8 @@
 /*
  * listens: where to listen, from the texts of the setting to endpoints that fit together.
  *
- * An entry without a port gets the one that is in force when all files were read, and only then it
- * shows which entries are in each other's way.
+ * An entry without a port gets the port that is in force after all files were read; only then can
+ * conflicts between entries be found.
  */
 #ifndef CHATD_LISTENS_H
 #define CHATD_LISTENS_H

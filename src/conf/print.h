@@ -10,7 +10,7 @@
 
 /*
  * Every setting; read again, the text gives the same config. Times are in seconds, sizes in bytes.
- * Owner and group are left out where none is set. Who writes to out sees to its errors.
+ * Owner and group are left out if none is set. The caller checks out for errors.
  */
 void config_print(const struct config *config, FILE *out);
 

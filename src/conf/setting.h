@@ -1,8 +1,8 @@
 /*
  * setting: values of a libconfig file, checked one by one against a table of rules.
  *
- * A rule says what a setting is called, which function reads it and what it allows. What is wrong
- * is told with file and line and counted; reading goes on, so one run finds every fault.
+ * A rule says what a setting is called, which function reads it and what it allows. Faults are
+ * reported with file and line and counted; reading goes on, so one run finds every fault.
  */
 #ifndef CHATD_SETTING_H
 #define CHATD_SETTING_H
@@ -29,16 +29,16 @@ struct rule {
 /* Readers of truth values, of numbers from min to max, and of groups with rules of their own. */
 setting_read setting_bool, setting_number, setting_group;
 
-/* Reads what the source has by the rules. What it does not name stays as it is in source->into. */
+/* Reads the settings of source by the rules. Others keep their values in source->into. */
 void setting_read_all(struct source *source, const struct rule *rules);
 
 void setting_fault(struct source *source, const config_setting_t *setting, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Most likely not what was meant, but not wrong either. */
+/* For what is not wrong, but most likely not what was meant. */
 void setting_warn(struct source *source, const config_setting_t *setting, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* What stands there: a string in quotes, or else the name of its type. Returns shown. */
+/* The value for a message: a string in quotes, or else the name of its type. Returns shown. */
 #define SETTING_SHOWN 128
 const char *setting_show(const config_setting_t *setting, char shown[SETTING_SHOWN]);
 

@@ -183,7 +183,7 @@ tell_syntax(struct source *source, const config_t *parsed)
 	}
 }
 
-/* What libconfig would pass over or go after. Returns 0, or -1 after a fault. */
+/* Finds what libconfig would swallow or follow. Returns 0, or -1 after a fault. */
 static int
 look_through(struct source *source)
 {

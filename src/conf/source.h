@@ -1,8 +1,8 @@
 /*
  * source: the text of one file of settings, as a tree that libconfig has parsed.
  *
- * What is wrong is told with file and line, and counted. What libconfig says badly, or would take
- * for something else, is found here.
+ * Faults are reported with file and line, and counted. What libconfig reports badly, or
+ * misunderstands, is found here.
  */
 #ifndef CHATD_SOURCE_H
 #define CHATD_SOURCE_H
@@ -20,17 +20,17 @@ typedef void source_tell(int level, const char *text);
 struct source {
 	const char *file; /* its name, for faults */
 	const char *text; /* what it holds */
-	const char *main; /* FILE: the folder of the others has its name */
+	const char *main; /* FILE, after which the folder of the others is named */
 	source_tell *tell;
 	unsigned faults;   /* told so far */
-	bool no_memory;    /* was the reason for one of them */
-	unsigned settings; /* that stand at the top of the file */
+	bool no_memory;    /* one of them was for lack of memory */
+	unsigned settings; /* at the top level of the file */
 	void *into;        /* the struct that the rules fill */
 };
 
-/* Tells that there is no memory. */
+/* Reports that there is no memory. */
 void source_no_memory(struct source *source);
-/* Tells one fault of the file; line 0 is none. */
+/* Reports one fault of the file; line 0: of no line. */
 void source_fault(struct source *source, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same of a setting, or a warning, which is not counted: level is LOG_ERR or LOG_WARNING. */

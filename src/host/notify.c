@@ -61,7 +61,8 @@ notify_close(struct notify *notify)
 	notify->fd = -1;
 }
 
-/* Returns -1 when the manager has no room for the message now; one that has gone gets none. */
+/* Returns -1 when the manager has no room for the message now. If it is gone, the message is lost.
+ */
 static int
 tell(const struct notify *notify, const char *text)
 {

@@ -1,9 +1,9 @@
 /*
- * notify: what the service manager is told over $NOTIFY_SOCKET, see sd_notify(3).
+ * notify: messages to the service manager over $NOTIFY_SOCKET, see sd_notify(3).
  *
- * sd_notify opens a socket for each message and waits where the manager does not read. Here one
- * socket is opened at the start and never waited for, so a hung manager does not hold up the chat,
- * and WATCHDOG=1 goes out when descriptors have run out. Its descriptor lies above those of the
+ * sd_notify opens a socket for each message and waits if the manager does not read. Here one socket
+ * is opened at the start and nothing waits for it, so a hung manager does not hold up the chat, and
+ * WATCHDOG=1 goes out even when descriptors have run out. Its descriptor lies above those of the
  * clients. Without $NOTIFY_SOCKET all of this does nothing.
  */
 #ifndef CHATD_NOTIFY_H
@@ -12,15 +12,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NOTIFY_REFUSED 200 /* room of a reason, which is cut to it */
+#define NOTIFY_REFUSED 200 /* room for a reason; a longer one is cut */
 
 struct notify {
-	int fd;           /* -1: nobody is to be told */
+	int fd;           /* -1: there is no manager */
 	const char *path; /* $NOTIFY_SOCKET */
 	int64_t watchdog; /* microseconds between two WATCHDOG=1, or 0 */
 	int64_t alive;    /* when the next one is due */
 	int64_t status;   /* when STATUS= may be sent again */
-	bool owes_ready;  /* READY=1 found no room */
+	bool owes_ready;  /* READY=1 could not be sent yet */
 	uint32_t clients; /* as in the last STATUS=; UINT32_MAX before the first */
 	uint64_t lines;
 	bool owes_status;             /* refused has changed since the last STATUS= */
@@ -37,15 +37,15 @@ void notify_stopping(struct notify *notify);
 
 /*
  * A reload was refused: why, a fault as "FILE:LINE: ..." or the call that failed. Until one is
- * accepted, STATUS= says that instead of clients and lines: to be called before notify_ready, so
- * that whoever waits for the reload finds it there.
+ * accepted, STATUS= says that instead of clients and lines. Called before notify_ready, so that the
+ * status is there for everybody who waits for the reload.
  */
 void notify_refused(struct notify *notify, const char *why);
 void notify_accepted(struct notify *notify);
 
 /*
  * After each pass: sends WATCHDOG=1 at half of the watchdog's time, and STATUS= when it has
- * changed, at most once a second. Returns when it wants to be called again, or CLOCK_NEVER.
+ * changed, at most once a second. Returns when to call again, or CLOCK_NEVER.
  */
 int64_t notify_pass(struct notify *notify, uint32_t clients, uint64_t lines);
 

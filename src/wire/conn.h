@@ -52,7 +52,7 @@ struct conn {
 	struct line line;         /* an unfinished line */
 	int64_t last_line_at;     /* when its last line came, or the connection itself */
 	struct addr addr;
-	TAILQ_ENTRY(conn) entry; /* of the one list it is in: by_last_line, leaving, or ended */
+	TAILQ_ENTRY(conn) entry; /* in the one list it is in: by_last_line, leaving, or ended */
 };
 
 enum conn_outcome {
