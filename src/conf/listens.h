@@ -29,7 +29,7 @@ setting_read listens_read;
 
 /*
  * Returns the endpoints, which the caller frees, and how many they are; with no entry "::". Faults
- * are told and counted in source. NULL: no memory.
+ * are reported and counted by source. NULL: no memory.
  */
 struct endpoint *listens_resolve(
     struct listens *listens, uint16_t port, struct source *source, size_t *count);
