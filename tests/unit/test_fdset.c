@@ -104,12 +104,13 @@ TEST(refused_growth_leaves_the_set_as_it_was)
 {
 	struct fdset set = set_with_room(63);
 	unsigned long *bits = set.bits;
+	size_t words = set.words;
 
 	fdset_add(&set, 63);
 	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
 	assert_int_equal(fdset_reserve(&set, 64), -1);
 	assert_ptr_equal(set.bits, bits);
-	assert_int_equal(set.words, 1);
+	assert_int_equal(set.words, words);
 	assert_true(fdset_has(&set, 63));
 	assert_int_equal(fdset_reserve(&set, 64), 0);
 	assert_true(fdset_has(&set, 63));
