@@ -36,8 +36,8 @@ concerns(int fd)
 	return fd >= 0 && fd < MAX_FD && accepted[fd];
 }
 
-static uint64_t
-random_below(uint64_t limit)
+static size_t
+random_below(size_t limit)
 {
 	uint64_t x = control->random;
 
@@ -45,7 +45,7 @@ random_below(uint64_t limit)
 	x ^= x >> 7;
 	x ^= x << 17;
 	control->random = x;
-	return x % limit;
+	return (size_t)(x % limit);
 }
 
 static bool

@@ -265,8 +265,8 @@ int
 sim_clock_gettime(clockid_t clock, struct timespec *now)
 {
 	check(clock == CLOCK_MONOTONIC);
-	now->tv_sec = world.now / CLOCK_SECOND;
-	now->tv_nsec = world.now % CLOCK_SECOND * 1000;
+	now->tv_sec = (time_t)(world.now / CLOCK_SECOND);
+	now->tv_nsec = (long)(world.now % CLOCK_SECOND * 1000);
 	return 0;
 }
 

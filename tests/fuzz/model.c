@@ -287,7 +287,7 @@ void
 model_pass_ends(void)
 {
 	size_t most = MAX(model.most_queue, 512 * model.most_members) + model.most_queue +
-		      model.most_members * model.most_line + model.extra;
+		      model.most_members * model.most_line + (size_t)model.extra;
 
 	model_event(NULL);
 	if (memory.refused != model.pass_refused)
