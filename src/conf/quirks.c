@@ -28,13 +28,15 @@ skip_words(const char *text)
 	return text;
 }
 
-/* Whether libconfig has made value of a number that is written so. */
+/* Whether libconfig has made value of a number that is written so, in that base. */
 static bool
-became(long long written, long long value)
+became(long long written, int base, long long value)
 {
+	int largest = base == 16 ? -1 : INT_MAX; /* it reads hexadecimal numbers as unsigned ones */
+
 	if (written >= INT_MIN && written <= INT_MAX)
 		return false;
-	return (int)written == (int)value || value == (written > 0 ? INT_MAX : INT_MIN);
+	return (int)written == (int)value || value == (written > 0 ? largest : INT_MIN);
 }
 
 long long
@@ -48,7 +50,7 @@ quirks_number(const char *text, long long value)
 			long long written = strtoll(text, (char **)&next, base);
 
 			/* "4294967294L" has 64 bits and is what it says. */
-			if (next[0] != 'L' && became(written, value))
+			if (next[0] != 'L' && became(written, base, value))
 				return written;
 		}
 		text = next > text ? next : text + 1;

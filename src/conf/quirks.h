@@ -8,8 +8,8 @@
 
 /*
  * A number that is too large for 32 bits keeps its low ones only, so that 4294976330 would become
- * 9034, or where long has 32 bits becomes the largest that there is. Returns the number as it is
- * written, if the text holds such a one for value, or else value.
+ * 9034, or where long has 32 bits becomes the largest that there is, which of hexadecimal ones is
+ * -1. Returns the number as it is written, if the text holds such a one for value, or else value.
  */
 long long quirks_number(const char *text, long long value);
 

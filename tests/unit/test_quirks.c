@@ -59,8 +59,11 @@ TEST(a_number_past_the_largest_one_is_found_as_well)
 {
 	assert_int_equal(quirks_number("owner = 4294967296;", INT_MAX), 4294967296);
 	assert_int_equal(quirks_number("owner = -4294967296;", INT_MIN), -4294967296);
+	assert_int_equal(quirks_number("owner = 0x100000000;", -1), 4294967296);
 	assert_int_equal(quirks_number("owner = 2147483647;", INT_MAX), INT_MAX);
+	assert_int_equal(quirks_number("owner = 0x7FFFFFFF;", INT_MAX), INT_MAX);
 	assert_int_equal(quirks_number("a = 4294967296; b = 5;", 5), 5);
+	assert_int_equal(quirks_number("a = 4294967296; b = -1;", -1), -1);
 }
 
 static const struct {
