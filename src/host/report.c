@@ -28,6 +28,12 @@ insert(struct entry *first, uint32_t count, struct entry entry)
 	return count;
 }
 
+static const char *
+plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 static int64_t
 seconds_since(int64_t time)
 {
@@ -40,9 +46,9 @@ write_client(const struct entry *entry)
 	const struct conn *conn = entry->conn;
 	char text[ADDR_TEXT];
 
-	log_info("sd %d %s, %" PRIu64 " lines, %" PRIu64 " bytes wait, silent for %" PRId64 " s%s",
-	    conn->fd, addr_format(&conn->addr, text), conn->lines, entry->waits,
-	    seconds_since(conn->last_line_at),
+	log_info("sd %d %s, %" PRIu64 " line%s, %" PRIu64 " bytes wait, silent for %" PRId64 " s%s",
+	    conn->fd, addr_format(&conn->addr, text), conn->lines, plural(conn->lines),
+	    entry->waits, seconds_since(conn->last_line_at),
 	    conn->above_high_water ? ", holds everybody up" : "");
 }
 
@@ -61,11 +67,13 @@ report_write(const struct chat *chat, int64_t started)
 		    first, count, (struct entry){.conn = conn, .waits = queue_bytes(&conn->queue)});
 	}
 	if (pressure_holds(&chat->pressure))
-		snprintf(held, sizeof(held), "%u hold everybody up", chat->pressure.above);
-	log_info("report: %u clients, %" PRIu64 " lines, up for %" PRId64 " s, %s", pool->count,
-	    chat->broadcast.lines, seconds_since(started), held);
+		snprintf(held, sizeof(held), "%u hold%s everybody up", chat->pressure.above,
+		    chat->pressure.above == 1 ? "s" : "");
+	log_info("report: %u client%s, %" PRIu64 " line%s, up for %" PRId64 " s, %s", pool->count,
+	    plural(pool->count), chat->broadcast.lines, plural(chat->broadcast.lines),
+	    seconds_since(started), held);
 	for (uint32_t i = 0; i < count; i++)
 		write_client(&first[i]);
 	if (count < pool->count)
-		log_info("and %u more clients", pool->count - count);
+		log_info("and %u more client%s", pool->count - count, plural(pool->count - count));
 }

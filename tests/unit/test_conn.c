@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -590,12 +591,65 @@ TEST(a_client_for_which_memory_is_refused_keeps_its_descriptor)
 	close(pair[1]);
 }
 
+/* A connection over loopback: ends[0] is chatd's. */
+static void
+connect_tcp(int ends[2])
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	ends[1] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(ends[1], (struct sockaddr *)&in, len), 0);
+	assert_true((ends[0] = accept(fd, NULL, NULL)) >= 0);
+	close(fd);
+}
+
+TEST(who_closes_without_a_word_has_said_nothing)
+{
+	const struct addr addr = {.family = AF_INET};
+	const char *words[] = {NULL, "hello\n"};
+
+	for (size_t i = 0; i < LENGTH(words); i++) {
+		struct conn *tcp;
+		int ends[2];
+
+		connect_tcp(ends);
+		assert_non_null(tcp = conn_new(ends[0], &addr));
+		assert_false(conn_said_nothing(tcp));
+		if (words[i] != NULL)
+			put_text(ends[1], words[i]);
+		assert_false(conn_said_nothing(tcp));
+		close(ends[1]);
+		assert_int_equal(conn_said_nothing(tcp), words[i] == NULL);
+		conn_free(tcp);
+	}
+}
+
+TEST(of_a_unix_client_nobody_knows_early_that_it_said_nothing)
+{
+	int ends[2];
+	struct conn *other;
+	const struct addr addr = {.family = AF_UNIX};
+
+	make_pair(ends);
+	assert_non_null(other = conn_new(ends[0], &addr));
+	close(ends[1]);
+	assert_false(conn_said_nothing(other));
+	conn_free(other);
+}
+
 #define CONN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    CONN_TEST(who_closes_without_a_word_has_said_nothing),
+	    CONN_TEST(of_a_unix_client_nobody_knows_early_that_it_said_nothing),
 	    CONN_TEST(whole_lines_become_one_message_with_their_bytes_unchanged),
 	    CONN_TEST(a_line_torn_anywhere_is_put_together),
 	    CONN_TEST(single_bytes_make_a_line_when_its_end_comes),
