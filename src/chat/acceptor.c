@@ -1,5 +1,6 @@
 #include "chat/acceptor.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,11 +111,11 @@ admit(struct acceptor *acceptor, struct conn *conn)
 	char told[80], reason[80];
 
 	if (!access_allows(pool->config->access, &conn->addr)) {
-		strcpy(told, "your address is not allowed");
-		strcpy(reason, "address not allowed");
+		strlcpy(told, "your address is not allowed", sizeof(told));
+		strlcpy(reason, "address not allowed", sizeof(reason));
 	} else if (pool->count >= limits->clients) {
 		snprintf(told, sizeof(told), "too many clients, at most %u", limits->clients);
-		strcpy(reason, told);
+		strlcpy(reason, told, sizeof(reason));
 	} else if (limits->clients_per_address > 0 &&
 		   pool_count_host(pool, &conn->addr) >= limits->clients_per_address) {
 		snprintf(told, sizeof(told), "too many clients from your address, at most %u",

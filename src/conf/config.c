@@ -281,7 +281,7 @@ config_merge(const struct file *files, size_t count, uint16_t port, source_tell 
 struct config *
 config_parse(const char *text, const char *file, uint16_t port, source_tell *tell)
 {
-	struct file one = {(char *)(uintptr_t)file, (char *)(uintptr_t)text};
+	struct file one = {(char *)file, (char *)text};
 
 	return config_merge(&one, text != NULL, port, tell);
 }
