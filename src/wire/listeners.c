@@ -152,8 +152,8 @@ change_back(struct listeners *all, struct listeners *lost, const struct config *
 	char again[LISTENER_ERROR];
 	size_t len = strlen(error);
 
-	close_fresh(all, lost, before);
 	set_owners(all, before, again);
+	close_fresh(all, lost, before);
 	TAILQ_FOREACH(listener, lost, entry)
 		if (listener->fd < 0 && listener_start(listener, before, again) < 0)
 			snprintf(error + len, LISTENER_ERROR - len, "; %s", again);
