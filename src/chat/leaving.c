@@ -103,6 +103,7 @@ begin(struct leaving *leaving, struct conn *conn, const char *told)
 	conn->refusals = 0;
 	conn->last_progress_at = clock_now();
 	conn->last_line_at = clock_now() - LEAVING_QUIET;
+	conn->window_bytes = 0;
 	leaving->pool->conns[conn->fd] = conn;
 	fdset_add(&leaving->members, conn->fd);
 	loop_add(leaving->pool->loop, &leaving->class, conn->fd);
@@ -174,6 +175,7 @@ on_readable(void *room, int sd)
 	if (n > 0) {
 		conn->refusals = 0;
 		conn->last_line_at = clock_now();
+		conn->window_bytes += (uint32_t)n;
 		trace_received((size_t)n, sd);
 	} else if (n == 0) {
 		trace_closed(sd);
@@ -208,7 +210,7 @@ is_done(const struct leaving *leaving, const struct conn *conn)
 {
 	if (conn->life != CONN_LEAVING_WRITTEN)
 		return false;
-	if (has_closed(leaving, conn))
+	if (has_closed(leaving, conn) || conn->window_bytes > LEAVING_BYTES)
 		return true;
 	if (clock_now() < conn->last_line_at + LEAVING_QUIET)
 		return false;

@@ -8,9 +8,10 @@
  * because closing with unread input would make the kernel drop what it has not delivered yet.
  *
  * It is done at its own end of file; or when its machine has acknowledged everything and nothing
- * more comes from it; or after LEAVING_TIME. So the reason arrives, no line is torn, and a client
- * that stays connected and silent keeps nobody waiting. No event says that everything is
- * acknowledged: chatd looks every LEAVING_LOOK while any connection waits for that, and only then.
+ * more comes from it; or after LEAVING_TIME, or LEAVING_BYTES thrown away. So the reason arrives,
+ * no line is torn, and a client that stays connected and silent keeps nobody waiting. No event says
+ * that everything is acknowledged: chatd looks every LEAVING_LOOK while any connection waits for
+ * that, and only then.
  *
  * At most LEAVING_MAX leave at the same time; the oldest makes room. They take no place of
  * limits.clients. When the server ends there is no such limit, and those that are done wait to be
@@ -30,6 +31,7 @@
 #define LEAVING_MAX   64
 #define LEAVING_TIME  (2 * CLOCK_SECOND)
 #define LEAVING_LOOK  (CLOCK_SECOND / 100)
+#define LEAVING_BYTES (16 << 20) /* more than the kernels on the way keep */
 /* Who has sent something since it leaves has more on its way, unless nothing came for so long. */
 #define LEAVING_QUIET (CLOCK_SECOND / 4)
 

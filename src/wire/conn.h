@@ -41,11 +41,12 @@ struct conn {
 	/* Who is above high water holds the pool; what follows is only for that, see pressure.h. */
 	bool above_high_water : 1;
 	bool hold_logged : 1;
-	bool announced : 1;       /* the log knows of it */
-	bool probe : 1;           /* it closed at once, as health checks do: hardly worth a line */
-	int unacked;              /* bytes that the kernel had for it at last_progress_at */
-	uint32_t window_bytes;    /* that it had when the window began, and those written since */
-	int64_t window_began;     /* of limits.lag, the first one with the hold itself */
+	bool announced : 1;    /* the log knows of it */
+	bool probe : 1;        /* it closed at once, as health checks do: hardly worth a line */
+	int unacked;           /* bytes that the kernel had for it at last_progress_at */
+	uint32_t window_bytes; /* that it had when the window began, and those written since; of a
+				  leaving one: those thrown away */
+	int64_t window_began;  /* of limits.lag, the first one with the hold itself */
 	int64_t last_progress_at; /* when bytes last left; of a leaving one: when that began */
 	uint64_t lines;           /* that it has said */
 	struct part own;          /* what it said in this pass, until that is in the queues */

@@ -128,7 +128,7 @@ TABLE = [
         start={"/proc/self/fd": SERVE, r"\.conf\.d.*ENOENT": SERVE, r"\.conf": SETTINGS, "": EXIT}),
     Row("read", "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR", start=SETTINGS),
     Row("newfstatat|fstat|lstat", "EACCES EBADF EFAULT ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR "
-        "EOVERFLOW", start={r"\([12], ": SERVE, r"\.lock\".*ENOENT": SERVE, r"\(\d+, ": SETTINGS, "": EXIT}),
+        "EOVERFLOW", start={r"\([12], ": SERVE, r"\.lock\".*ENOENT": SERVE, r"\(3, ": SETTINGS, "": EXIT}),
     Row("dup2|dup3", "EBADF EBUSY EINTR EMFILE", start=SERVE,
         why="standard streams are made non-blocking in another way"),
     Row("fcntl", "EACCES EAGAIN EBADF EINVAL EMFILE EPERM", start=SERVE,

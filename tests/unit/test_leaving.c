@@ -477,12 +477,27 @@ TEST(at_the_end_there_is_no_limit_to_how_many_leave_nor_for_how_long)
 	assert_int_equal(party.chat.leaving.count, LEAVING_MAX + 10);
 }
 
+TEST(one_that_goes_on_talking_is_heard_out_up_to_a_limit)
+{
+	struct guest *a = party_join(NULL);
+
+	dismiss(a);
+	party_conn(a)->last_line_at = party.now;
+	party_conn(a)->window_bytes = LEAVING_BYTES;
+	party_expire();
+	assert_true(leaves(a));
+	party_say(a, "x");
+	party_pass();
+	assert_false(leaves(a));
+}
+
 #define LEAVING_TEST(name) cmocka_unit_test_setup_teardown(name, party_setup, party_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    LEAVING_TEST(one_that_goes_on_talking_is_heard_out_up_to_a_limit),
 	    LEAVING_TEST(a_dismissed_guest_gets_the_reason_and_no_line_that_has_not_begun_to_leave),
 	    LEAVING_TEST(a_line_that_has_begun_to_leave_is_completed_before_the_reason),
 	    LEAVING_TEST(between_two_lines_the_reason_comes_at_once),
