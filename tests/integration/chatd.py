@@ -317,7 +317,7 @@ class Daemon:
     def _arrivals(self):
         """The stream that tells of new clients: the log, or else the trace."""
         stream = self.stderr if self.log else self.stdout
-        return stream, stream.mark()
+        return stream, stream.mark() if stream else 0
 
     def _arrival(self, client=None):
         if not self.log:
