@@ -16,11 +16,12 @@
 static loop_serve on_readable;
 
 void
-acceptor_init(struct acceptor *acceptor, struct leaving *leaving)
+acceptor_init(struct acceptor *acceptor, struct leaving *leaving, struct speech *speech)
 {
 	*acceptor = (struct acceptor){
 	    .pool = leaving->broadcast->pool,
 	    .leaving = leaving,
+	    .speech = speech,
 	    .class = {.readable = on_readable, .room = acceptor},
 	    .listeners = TAILQ_HEAD_INITIALIZER(acceptor->listeners),
 	    .pause = BACKOFF_NONE,
@@ -102,6 +103,17 @@ acceptor_close(struct acceptor *acceptor)
 	watch(acceptor);
 }
 
+/* In mode chat what was said before it came is history for it, and nothing else. */
+static void
+enter(struct acceptor *acceptor, struct conn *conn)
+{
+	if (acceptor->speech->on)
+		broadcast_hand_out(acceptor->leaving->broadcast);
+	pool_add(acceptor->pool, conn);
+	if (acceptor->speech->on)
+		speech_welcome(acceptor->speech, conn);
+}
+
 /* Returns whether the client is in. */
 static bool
 admit(struct acceptor *acceptor, struct conn *conn)
@@ -123,7 +135,7 @@ admit(struct acceptor *acceptor, struct conn *conn)
 		snprintf(reason, sizeof(reason), "too many clients from this address, at most %u",
 		    limits->clients_per_address);
 	} else {
-		pool_add(pool, conn);
+		enter(acceptor, conn);
 		acceptor->unannounced++;
 		return true;
 	}

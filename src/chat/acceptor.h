@@ -15,6 +15,7 @@
 #include "base/backoff.h"
 #include "base/loop.h"
 #include "chat/leaving.h"
+#include "chat/speech.h"
 #include "conf/config.h"
 #include "wire/listeners.h"
 
@@ -24,6 +25,7 @@
 struct acceptor {
 	struct pool *pool;
 	struct leaving *leaving;
+	struct speech *speech;
 	struct loop_class class; /* readers are the listeners */
 	struct listeners listeners;
 	struct backoff pause; /* rests after accepting failed, or a ready listener had nobody */
@@ -32,7 +34,7 @@ struct acceptor {
 	bool pause_logged;    /* the log says that accepting does not work */
 };
 
-void acceptor_init(struct acceptor *acceptor, struct leaving *leaving);
+void acceptor_init(struct acceptor *acceptor, struct leaving *leaving, struct speech *speech);
 
 /* Opens the listeners of config, or takes over inherited descriptors. 0, or -1 logged. */
 int acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited);

@@ -1,5 +1,7 @@
 #include "chat/broadcast.h"
 
+#include <string.h>
+
 #include "wire/line.h"
 
 void
@@ -22,61 +24,106 @@ broadcast_reconfigure(struct broadcast *broadcast)
 	broadcast->intake.telnet = broadcast->pool->config->sanitize;
 }
 
-/* Without memory nothing is received; it may be back after a rest. */
-static void
-starve(struct broadcast *broadcast)
+void
+broadcast_starve(struct broadcast *broadcast)
 {
 	backoff_begin(&broadcast->memory, BACKOFF_REST);
 }
 
-size_t
-broadcast_reserve(struct broadcast *broadcast, struct conn *conn, size_t room)
+/* What comes now would not lie behind what is fresh, if that has filled its buf. */
+static size_t
+join_fresh(struct broadcast *broadcast, size_t room)
 {
-	room = conn_reserve(conn, &broadcast->intake, room);
 	if (room == 0)
-		starve(broadcast);
-	/* What comes now would not lie behind what is fresh, if that has filled its buf. */
+		broadcast_starve(broadcast);
 	else if (broadcast->fresh.buf != broadcast->intake.arena.filling)
 		broadcast_hand_out(broadcast);
 	return backoff_rests(&broadcast->memory) ? 0 : room;
 }
 
+size_t
+broadcast_reserve(struct broadcast *broadcast, struct conn *conn, size_t room)
+{
+	return join_fresh(broadcast, conn_reserve(conn, &broadcast->intake, room));
+}
+
+size_t
+broadcast_room(struct broadcast *broadcast, size_t min, size_t want)
+{
+	return join_fresh(broadcast, arena_reserve(&broadcast->intake.arena, min, want));
+}
+
 void
-broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
+broadcast_add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
 	struct msg *fresh = &broadcast->fresh;
-	uint64_t lines = line_count(msg_data(msg), msg->len);
 
-	broadcast->lines += lines;
-	conn->lines += lines;
-	if (broadcast->pool->config->sanitize)
-		line_sanitize(msg_data(msg), msg->len);
 	if (fresh->buf != NULL) {
 		fresh->len += msg->len;
 	} else {
 		*fresh = *msg;
 		msg_ref(fresh);
 	}
-	conn->own = (struct part){.off = msg->off, .len = msg->len};
+	if (conn != NULL)
+		conn->own = (struct part){.off = msg->off, .len = msg->len};
+}
+
+void
+broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
+{
+	uint64_t lines = line_count(msg_data(msg), msg->len);
+
+	broadcast->lines += lines;
+	conn->lines += lines;
+	if (broadcast->pool->config->sanitize)
+		line_sanitize(msg_data(msg), msg->len);
+	broadcast_add(broadcast, conn, msg);
 	pool_heard(broadcast->pool, conn);
+}
+
+bool
+broadcast_announce(struct broadcast *broadcast, const char *text, size_t len)
+{
+	struct msg msg;
+
+	if (backoff_rests(&broadcast->memory) || broadcast_room(broadcast, len, len) == 0)
+		return false;
+	memcpy(arena_tail(&broadcast->intake.arena), text, len);
+	msg = arena_take(&broadcast->intake.arena, len);
+	broadcast_add(broadcast, NULL, &msg);
+	broadcast_hand_out(broadcast);
+	return true;
+}
+
+struct msg
+broadcast_own(struct broadcast *broadcast, const char *text, size_t len)
+{
+	/* Not in the arena: else a crowd that is refused would count for the lag of the members. */
+	return msg_new(&broadcast->intake.arena, text, len);
+}
+
+void
+broadcast_share(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
+{
+	broadcast_hand_out(broadcast);
+	/* The places of the next pass stay. */
+	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
+		return;
+	queue_push(&conn->queue, msg);
+	if (fdset_has(&broadcast->pool->members, conn->fd))
+		fdset_add(&broadcast->pool->class.writers, conn->fd);
 }
 
 void
 broadcast_tell(struct broadcast *broadcast, struct conn *conn, const char *text, size_t len)
 {
-	struct msg msg;
+	struct msg msg = broadcast_own(broadcast, text, len);
 
-	broadcast_hand_out(broadcast);
-	/* The places of the next pass stay. */
-	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
-		return;
-	/* Not in the arena: else a crowd that is refused would count for the lag of the members. */
-	msg = msg_new(&broadcast->intake.arena, text, len);
 	if (msg.buf == NULL)
 		return;
-	queue_push(&conn->queue, &msg);
-	if (fdset_has(&broadcast->pool->members, conn->fd))
-		fdset_add(&broadcast->pool->class.writers, conn->fd);
+	msg_ref(&msg);
+	broadcast_share(broadcast, conn, &msg);
+	msg_unref(&msg);
 }
 
 /* Puts the bytes of fresh from offset off to end into the queue. */
@@ -112,7 +159,7 @@ broadcast_hand_out(struct broadcast *broadcast)
 			push(&conn->queue, fresh, own.off + own.len, end);
 		}
 		if (!queue_reserve(&conn->queue, BROADCAST_PLACES))
-			starve(broadcast);
+			broadcast_starve(broadcast);
 		if (!queue_empty(&conn->queue))
 			fdset_add(&pool->class.writers, sd);
 	}
@@ -143,7 +190,7 @@ broadcast_run_due(struct broadcast *broadcast)
 		if (have_places(broadcast->pool))
 			backoff_end(&broadcast->memory);
 		else
-			starve(broadcast);
+			broadcast_starve(broadcast);
 	}
 	return broadcast->memory.until;
 }

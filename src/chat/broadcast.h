@@ -46,8 +46,24 @@ void broadcast_reconfigure(struct broadcast *broadcast);
 size_t broadcast_reserve(struct broadcast *broadcast, struct conn *conn, size_t room);
 /* conn has said msg, whole lines that the recv has put behind all that was said before. */
 void broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg);
+/*
+ * The same for what a caller has written there itself, and with lines of its own count; conn NULL:
+ * nobody's, for all.
+ */
+void broadcast_add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg);
+/* Room for len bytes at the tail of the log, in the manner of arena_reserve; 0: nothing may be said
+ * now. */
+size_t broadcast_room(struct broadcast *broadcast, size_t min, size_t want);
+/* Memory was refused: nothing is received until it may be back, after a rest. */
+void broadcast_starve(struct broadcast *broadcast);
+/* A text of chatd's own for all. Returns false when memory is refused: to be tried again. */
+bool broadcast_announce(struct broadcast *broadcast, const char *text, size_t len);
 /* A part for conn alone, behind all that was said. Left out when memory is refused. */
 void broadcast_tell(struct broadcast *broadcast, struct conn *conn, const char *text, size_t len);
+/* The same with a message that several may share, see broadcast_own. */
+void broadcast_share(struct broadcast *broadcast, struct conn *conn, const struct msg *msg);
+/* A message for such parts, at the end of the log as it is now; or MSG_NONE. */
+struct msg broadcast_own(struct broadcast *broadcast, const char *text, size_t len);
 /* Puts what is fresh into the queue of everybody, less what each said itself. */
 void broadcast_hand_out(struct broadcast *broadcast);
 

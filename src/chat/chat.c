@@ -9,11 +9,14 @@ chat_init(struct chat *chat, const struct config *config, struct loop *loop)
 {
 	pool_init(&chat->pool, config, loop);
 	broadcast_init(&chat->broadcast, &chat->pool);
-	pressure_init(&chat->pressure, &chat->broadcast);
-	leaving_init(&chat->leaving, &chat->pressure);
-	clients_init(&chat->clients, &chat->leaving);
+	rate_init(&chat->rate, &chat->pool);
+	pressure_init(&chat->pressure, &chat->broadcast, &chat->rate);
+	notices_init(&chat->notices, &chat->broadcast);
+	speech_init(&chat->speech, &chat->pressure, &chat->notices);
+	leaving_init(&chat->leaving, &chat->pressure, &chat->notices);
+	clients_init(&chat->clients, &chat->leaving, &chat->speech);
 	timeouts_init(&chat->timeouts, &chat->leaving);
-	acceptor_init(&chat->acceptor, &chat->leaving);
+	acceptor_init(&chat->acceptor, &chat->leaving, &chat->speech);
 }
 
 void
@@ -24,6 +27,7 @@ chat_free(struct chat *chat)
 	leaving_free(&chat->leaving);
 	pool_reap(&chat->pool);
 	acceptor_close(&chat->acceptor);
+	speech_free(&chat->speech);
 	broadcast_free(&chat->broadcast);
 	pool_free(&chat->pool);
 }
@@ -57,6 +61,8 @@ chat_run_due(struct chat *chat)
 	int64_t next =
 	    clock_sooner(broadcast_run_due(&chat->broadcast), pressure_run_due(&chat->pressure));
 
+	next = clock_sooner(next, rate_run_due(&chat->rate));
+	next = clock_sooner(next, notices_run_due(&chat->notices));
 	next = clock_sooner(next, timeouts_run_due(&chat->timeouts));
 	next = clock_sooner(next, leaving_run_due(&chat->leaving));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
@@ -67,6 +73,7 @@ chat_run_due(struct chat *chat)
 void
 chat_begin_end(struct chat *chat)
 {
+	rate_end(&chat->rate);
 	acceptor_drain(&chat->acceptor);
 }
 
@@ -112,5 +119,6 @@ chat_reconfigure(struct chat *chat, const struct config *config)
 		if (!access_allows(config->access, &pool->conns[sd]->addr))
 			leaving_dismiss(&chat->leaving, pool->conns[sd],
 			    "your address is not allowed", "address not allowed");
+	speech_reconfigure(&chat->speech);
 	pressure_reconfigure(&chat->pressure);
 }

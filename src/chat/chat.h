@@ -13,14 +13,20 @@
 #include "chat/broadcast.h"
 #include "chat/clients.h"
 #include "chat/leaving.h"
+#include "chat/notices.h"
 #include "chat/pool.h"
 #include "chat/pressure.h"
+#include "chat/rate.h"
+#include "chat/speech.h"
 #include "chat/timeouts.h"
 
 struct chat {
 	struct pool pool;
 	struct broadcast broadcast;
+	struct rate rate;
 	struct pressure pressure;
+	struct notices notices;
+	struct speech speech;
 	struct leaving leaving;
 	struct clients clients;
 	struct timeouts timeouts;

@@ -33,28 +33,75 @@ answer(struct clients *clients, struct conn *conn, const struct reception *got)
 		broadcast_tell(clients->broadcast, conn, got->answer, got->answer_len);
 }
 
+/* Bytes that conn may receive now, with all reserved that follows from them; or 0. */
+static size_t
+reserve(struct clients *clients, struct conn *conn)
+{
+	size_t room;
+
+	if (!pressure_reading(clients->pressure) ||
+	    (room = pressure_room(clients->pressure, conn)) == 0 ||
+	    (room = rate_room(clients->pressure->rate, conn, room)) == 0)
+		return 0;
+	return clients->speech->on ? speech_reserve(clients->speech, conn, room)
+				   : broadcast_reserve(clients->broadcast, conn, room);
+}
+
+/* What follows from whole lines. Returns whether conn goes on being a member. */
+static bool
+hear(struct clients *clients, struct conn *conn, const struct msg *msg)
+{
+	if (!clients->speech->on) {
+		broadcast_say(clients->broadcast, conn, msg);
+		return true;
+	}
+	switch (speech_hear(clients->speech, conn, msg)) {
+	case SPEECH_GOES_ON:
+		break;
+	case SPEECH_QUITS:
+		leaving_quit(clients->leaving, conn, "goodbye", "left with /quit");
+		return false;
+	case SPEECH_IS_WEB:
+		leaving_dismiss(clients->leaving, conn, "this is no web server", "spoke HTTP");
+		return false;
+	}
+	return true;
+}
+
+static void
+charge(struct clients *clients, struct conn *conn, const struct reception *got)
+{
+	struct rate *rate = clients->pressure->rate;
+
+	if (!rate_is_set(rate))
+		return;
+	rate_charge(rate, conn, got->bytes,
+	    got->msg.buf != NULL ? line_count(msg_data(&got->msg), got->msg.len) : 0);
+}
+
 static void
 on_readable(void *self, int sd)
 {
 	struct clients *clients = self;
 	struct pool *pool = clients->pool;
 	struct conn *conn = pool->conns[sd];
+	struct intake *intake;
 	struct reception got;
 	enum conn_outcome outcome;
 	size_t room;
 
-	if (!pressure_reading(clients->pressure) ||
-	    (room = pressure_room(clients->pressure, conn)) == 0 ||
-	    (room = broadcast_reserve(clients->broadcast, conn, room)) == 0)
+	if ((room = reserve(clients, conn)) == 0)
 		return;
+	intake = clients->speech->on ? &clients->speech->intake : &clients->broadcast->intake;
 	trace_readable(sd);
-	outcome = conn_read(conn, &clients->broadcast->intake, room, &got);
+	outcome = conn_read(conn, intake, room, &got);
 	if (got.bytes > 0) {
 		conn->refusals = 0;
 		trace_received(got.bytes, sd);
 	}
-	if (got.msg.buf != NULL)
-		broadcast_say(clients->broadcast, conn, &got.msg);
+	charge(clients, conn, &got);
+	if (got.msg.buf != NULL && !hear(clients, conn, &got.msg))
+		return;
 	if (got.answer_len > 0)
 		answer(clients, conn, &got);
 	switch (outcome) {
@@ -102,13 +149,14 @@ on_writable(void *room, int sd)
 }
 
 void
-clients_init(struct clients *clients, struct leaving *leaving)
+clients_init(struct clients *clients, struct leaving *leaving, struct speech *speech)
 {
 	*clients = (struct clients){
 	    .pool = leaving->broadcast->pool,
 	    .broadcast = leaving->broadcast,
 	    .pressure = leaving->pressure,
 	    .leaving = leaving,
+	    .speech = speech,
 	};
 	clients->pool->class.readable = on_readable;
 	clients->pool->class.writable = on_writable;
@@ -121,5 +169,6 @@ clients_deliver(struct clients *clients)
 	if (clients->pool->class.ready == 0)
 		return;
 	broadcast_hand_out(clients->broadcast);
+	speech_delivered(clients->speech);
 	pressure_hold(clients->pressure);
 }

@@ -9,16 +9,18 @@
 #define CHATD_CLIENTS_H
 
 #include "chat/leaving.h"
+#include "chat/speech.h"
 
 struct clients {
 	struct pool *pool;
 	struct broadcast *broadcast;
 	struct pressure *pressure;
 	struct leaving *leaving;
+	struct speech *speech;
 };
 
 /* Serves the connections of the pool from now on. */
-void clients_init(struct clients *clients, struct leaving *leaving);
+void clients_init(struct clients *clients, struct leaving *leaving, struct speech *speech);
 
 /* After the readers of a pass: puts what they said into the queues, and holds the pool if need be.
  */

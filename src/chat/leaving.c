@@ -7,11 +7,12 @@
 static loop_serve on_readable, on_writable;
 
 void
-leaving_init(struct leaving *leaving, struct pressure *pressure)
+leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices *notices)
 {
 	*leaving = (struct leaving){
 	    .broadcast = pressure->broadcast,
 	    .pressure = pressure,
+	    .notices = notices,
 	    .pool = pressure->pool,
 	    .class = {.readable = on_readable, .writable = on_writable, .room = leaving},
 	    .conns = TAILQ_HEAD_INITIALIZER(leaving->conns),
@@ -43,19 +44,28 @@ leaving_free(struct leaving *leaving)
 static void
 log_disconnected(const struct leaving *leaving, const struct conn *conn, const char *reason)
 {
-	char text[ADDR_TEXT];
+	char text[CONN_LABEL];
 
 	if (leaving->pool->config->log_connections)
 		(conn->probe ? log_debug : log_info)("%s disconnected from sd %d: %s",
-		    addr_format(&conn->addr, text), conn->fd, reason);
+		    conn_label(conn, text), conn->fd, reason);
+}
+
+/* From now on it is no member: it holds nobody, rests no longer, and its name is free. */
+static void
+withdraw(struct leaving *leaving, struct conn *conn, const char *reason)
+{
+	pressure_release(leaving->pressure, conn);
+	rate_release(leaving->pressure->rate, conn);
+	log_disconnected(leaving, conn, reason);
+	pool_take_out(leaving->pool, conn);
+	notices_left(leaving->notices, conn);
 }
 
 void
 leaving_remove(struct leaving *leaving, struct conn *conn, const char *reason)
 {
-	pressure_release(leaving->pressure, conn);
-	log_disconnected(leaving, conn, reason);
-	pool_take_out(leaving->pool, conn);
+	withdraw(leaving, conn, reason);
 	pool_end(leaving->pool, conn);
 }
 
@@ -118,9 +128,9 @@ begin(struct leaving *leaving, struct conn *conn, const char *told)
 static void
 log_turned_away(enum log_topic topic, const struct conn *conn, const char *how, const char *reason)
 {
-	char text[ADDR_TEXT];
+	char text[CONN_LABEL];
 
-	log_limited(topic, "%s %s: %s", addr_format(&conn->addr, text), how, reason);
+	log_limited(topic, "%s %s: %s", conn_label(conn, text), how, reason);
 }
 
 /* Takes a member out, after handing out what it said. */
@@ -128,9 +138,7 @@ static void
 take_out(struct leaving *leaving, struct conn *conn, const char *reason)
 {
 	broadcast_hand_out(leaving->broadcast);
-	pressure_release(leaving->pressure, conn);
-	log_disconnected(leaving, conn, reason);
-	pool_take_out(leaving->pool, conn);
+	withdraw(leaving, conn, reason);
 }
 
 void
@@ -139,6 +147,13 @@ leaving_dismiss(struct leaving *leaving, struct conn *conn, const char *told, co
 	log_turned_away(LOG_REMOVED, conn, "removed", reason);
 	take_out(leaving, conn, reason);
 	queue_cut(&conn->queue);
+	begin(leaving, conn, told);
+}
+
+void
+leaving_quit(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
+{
+	take_out(leaving, conn, reason);
 	begin(leaving, conn, told);
 }
 

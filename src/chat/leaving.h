@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "chat/broadcast.h"
+#include "chat/notices.h"
 #include "chat/pressure.h"
 
 #define LEAVING_MAX   64
@@ -38,6 +39,7 @@
 struct leaving {
 	struct broadcast *broadcast;
 	struct pressure *pressure;
+	struct notices *notices;
 	struct pool *pool;
 	struct loop_class class; /* readers: no end of file yet; writers: the queue is not empty */
 	struct conns conns;      /* the one that has been leaving longest comes first */
@@ -47,7 +49,7 @@ struct leaving {
 	bool server_ends;
 };
 
-void leaving_init(struct leaving *leaving, struct pressure *pressure);
+void leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices *notices);
 /* Ends all that are leaving. */
 void leaving_free(struct leaving *leaving);
 
@@ -59,6 +61,8 @@ void leaving_remove(struct leaving *leaving, struct conn *conn, const char *reas
 /* The member begins to leave. told: its last line, without "chatd: "; reason is for the log. */
 void leaving_dismiss(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
+/* The member leaves because it wants to: all that waits for it is written before. */
+void leaving_quit(struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
 /* A newcomer leaves that was never a member, for whose descriptor there is room. */
 void leaving_refuse(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);

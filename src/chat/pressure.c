@@ -8,11 +8,12 @@
 #define READ_ROOM_MIN 512   /* no less, even with very many readers */
 
 void
-pressure_init(struct pressure *pressure, struct broadcast *broadcast)
+pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rate *rate)
 {
 	*pressure = (struct pressure){
 	    .broadcast = broadcast,
 	    .pool = broadcast->pool,
+	    .rate = rate,
 	    .kernel = BACKOFF_NONE,
 	};
 }
@@ -57,6 +58,7 @@ pressure_apply(struct pressure *pressure)
 	    pressure_holds(pressure) ? left_below_limit(pressure) : pool->config->limits.queue;
 	if (pressure->parked && pressure->budget > 0) {
 		fdset_join(&pool->class.readers, &pool->members);
+		rate_hold(pressure->rate);
 		pressure->parked = false;
 	}
 }
@@ -119,9 +121,9 @@ pressure_release(struct pressure *pressure, struct conn *conn)
 void
 pressure_log(const struct conn *conn, const char *what)
 {
-	char text[ADDR_TEXT];
+	char text[CONN_LABEL];
 
-	log_limited(LOG_HOLDS, "%s %s", addr_format(&conn->addr, text), what);
+	log_limited(LOG_HOLDS, "%s %s", conn_label(conn, text), what);
 }
 
 /* What waits for conn has become little enough. */

@@ -24,12 +24,14 @@
 
 #include "base/backoff.h"
 #include "chat/broadcast.h"
+#include "chat/rate.h"
 
 #define PRESSURE_STEP 16384 /* bytes: a short wait for the others, and worth a pass */
 
 struct pressure {
 	struct broadcast *broadcast;
 	struct pool *pool;
+	struct rate *rate;       /* whose resting ones stay out of the read set */
 	uint32_t above;      /* connections above high water, which hold the pool */
 	size_t budget;       /* bytes that all readers of the next pass may receive */
 	uint64_t safe_until; /* position of the log: before it no other queue can pass the limit */
@@ -37,7 +39,7 @@ struct pressure {
 	struct backoff kernel; /* rests after the kernel refused ready sockets */
 };
 
-void pressure_init(struct pressure *pressure, struct broadcast *broadcast);
+void pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rate *rate);
 
 /* Whether somebody holds the pool. */
 bool pressure_holds(const struct pressure *pressure);

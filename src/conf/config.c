@@ -7,16 +7,20 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "conf/listens.h"
 #include "conf/setting.h"
 
 static setting_read read_port, read_networks, read_mode, read_owner, read_unix_group;
+static setting_read read_chat, read_history;
 
 /* Filled by the rules: the value, and what can be resolved only after all files were read. */
 struct draft {
 	struct config config;
 	struct listens listens;
+	const char *history_file; /* where the history was set; NULL: nowhere */
+	int history_line;
 };
 
 #define FIELD(name) offsetof(struct draft, config.name)
@@ -31,6 +35,7 @@ static const struct rule limit_rules[] = {
     {"stall", setting_number, FIELD(limits.stall), 1, CONFIG_MAX_STALL, "seconds", NULL},
     {"lag", setting_number, FIELD(limits.lag), 0, CONFIG_MAX_LAG, "seconds", NULL},
     {"idle", setting_number, FIELD(limits.idle), 0, CONFIG_MAX_IDLE, "seconds", NULL},
+    {"rate", setting_number, FIELD(limits.rate), 0, CONFIG_MAX_RATE, "bytes", NULL},
     {0},
 };
 
@@ -44,6 +49,9 @@ static const struct rule unix_rules[] = {
 static const struct rule root_rules[] = {
     {"port", read_port, FIELD(port), 1, UINT16_MAX, "", NULL},
     {"listen", listens_read, offsetof(struct draft, listens), 0, 0, NULL, NULL},
+    {"mode", read_chat, 0, 0, 0, NULL, NULL},
+    {"history", read_history, FIELD(history), 0, CONFIG_MAX_QUEUE / CONFIG_HISTORY_SHARE, "bytes",
+	NULL},
     {"trace", setting_bool, FIELD(trace), 0, 0, NULL, NULL},
     {"log_connections", setting_bool, FIELD(log_connections), 0, 0, NULL, NULL},
     {"sanitize", setting_bool, FIELD(sanitize), 0, 0, NULL, NULL},
@@ -105,6 +113,31 @@ read_networks(struct source *source, const config_setting_t *setting, const stru
 	    list == ACCESS_ALLOW)
 		setting_fault(source, setting,
 		    "is empty, so nobody could come in; allowed are " NETWORK_FORMS);
+}
+
+static void
+read_chat(struct source *source, const config_setting_t *setting, const struct rule *rule)
+{
+	const char *text = config_setting_get_string(setting);
+	char shown[SETTING_SHOWN];
+
+	(void)rule;
+	if (text == NULL || (strcmp(text, "lines") != 0 && strcmp(text, "chat") != 0))
+		setting_fault(source, setting, "%s is no mode, allowed are \"lines\" and \"chat\"",
+		    setting_show(setting, shown));
+	else
+		config_of(source)->chat = strcmp(text, "chat") == 0;
+}
+
+/* What else it may be depends on other settings, see check_history. */
+static void
+read_history(struct source *source, const config_setting_t *setting, const struct rule *rule)
+{
+	struct draft *draft = source->into;
+
+	setting_number(source, setting, rule);
+	draft->history_file = source->file;
+	draft->history_line = (int)config_setting_source_line(setting);
 }
 
 /* A string, since libconfig would read 0660 as the decimal number 660. */
@@ -208,6 +241,23 @@ config_free(struct config *config)
 	free(config);
 }
 
+static void
+check_history(const struct draft *draft, struct source *source)
+{
+	const struct config *config = &draft->config;
+	uint32_t most = config->limits.queue / CONFIG_HISTORY_SHARE;
+	struct source where = {.file = draft->history_file, .tell = source->tell};
+
+	if (config->history > 0 && !config->chat)
+		source_say(&where, LOG_ERR, draft->history_line, "history",
+		    "%u is for mode = \"chat\", allowed in mode \"lines\" is 0", config->history);
+	else if (config->history > most)
+		source_say(&where, LOG_ERR, draft->history_line, "history",
+		    "%u is out of range, allowed is a quarter of limits.queue: 0 to %u bytes",
+		    config->history, most);
+	source->faults += where.faults;
+}
+
 /* What fits together only when everything was read. Returns the value, or NULL for no memory. */
 static struct config *
 draft_finish(struct draft *draft, struct source *source)
@@ -218,6 +268,7 @@ draft_finish(struct draft *draft, struct source *source)
 	config->endpoints =
 	    listens_resolve(&draft->listens, (uint16_t)config->port, source, &config->n_endpoints);
 	access_sort(config->access);
+	check_history(draft, source);
 	if (value == NULL || config->endpoints == NULL) {
 		free(value);
 		return NULL;

@@ -24,13 +24,15 @@
 #define CONFIG_PORT 9034
 
 /* The largest value of each limit, and with it the largest memory the limit can be made to cost. */
-#define CONFIG_MAX_CLIENTS 1048576    /* nr_open of Linux: more descriptors no process has */
-#define CONFIG_MAX_LINE    1048576    /* every client may keep one unfinished line */
-#define CONFIG_MIN_QUEUE   1024       /* less would hold senders back for single lines */
-#define CONFIG_MAX_QUEUE   1073741824 /* offsets in a buf have 32 bits */
-#define CONFIG_MAX_STALL   86400      /* a day */
-#define CONFIG_MAX_LAG     86400
-#define CONFIG_MAX_IDLE    31536000 /* a year */
+#define CONFIG_MAX_CLIENTS   1048576    /* nr_open of Linux: more descriptors no process has */
+#define CONFIG_MAX_LINE      1048576    /* every client may keep one unfinished line */
+#define CONFIG_MIN_QUEUE     1024       /* less would hold senders back for single lines */
+#define CONFIG_MAX_QUEUE     1073741824 /* offsets in a buf have 32 bits */
+#define CONFIG_HISTORY_SHARE 4          /* so the history alone holds nobody up */
+#define CONFIG_MAX_STALL     86400      /* a day */
+#define CONFIG_MAX_LAG       86400
+#define CONFIG_MAX_IDLE      31536000   /* a year */
+#define CONFIG_MAX_RATE      1073741824 /* 1G a second: more than a core can say */
 
 struct limits {
 	uint32_t clients;
@@ -40,6 +42,7 @@ struct limits {
 	uint32_t stall;               /* seconds */
 	uint32_t lag;  /* seconds to take queue bytes while others are held; 0: any */
 	uint32_t idle; /* seconds; 0: never */
+	uint32_t rate; /* bytes a second of one client, see rate.h; 0: any */
 };
 
 struct config {
@@ -53,6 +56,8 @@ struct config {
 	bool trace;
 	bool log_connections;
 	bool sanitize;
+	bool chat;        /* the mode; false: bare lines */
+	uint32_t history; /* bytes, at most limits.queue / CONFIG_HISTORY_SHARE; 0: none */
 	struct limits limits;
 	struct access *access;
 	mode_t unix_mode;

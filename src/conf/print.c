@@ -79,6 +79,7 @@ print_limits(const struct limits *limits, FILE *out)
 	fprintf(out, "  stall = %u;\n", limits->stall);
 	fprintf(out, "  lag = %u;\n", limits->lag);
 	fprintf(out, "  idle = %u;\n", limits->idle);
+	fprintf(out, "  rate = %u;\n", limits->rate);
 	fputs("};\n", out);
 }
 
@@ -98,6 +99,8 @@ config_print(const struct config *config, FILE *out)
 {
 	fprintf(out, "port = %u;\n", config->port);
 	print_listen(config, out);
+	fprintf(out, "mode = \"%s\";\n", config->chat ? "chat" : "lines");
+	fprintf(out, "history = %u;\n", config->history);
 	print_networks(config, ACCESS_ALLOW, "allow", out);
 	print_networks(config, ACCESS_DENY, "deny", out);
 	fprintf(out, "log_connections = %s;\n", truth(config->log_connections));

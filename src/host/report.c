@@ -44,10 +44,10 @@ static void
 write_client(const struct entry *entry)
 {
 	const struct conn *conn = entry->conn;
-	char text[ADDR_TEXT];
+	char text[CONN_LABEL];
 
 	log_info("sd %d %s, %" PRIu64 " line%s, %" PRIu64 " bytes wait, silent for %" PRId64 " s%s",
-	    conn->fd, addr_format(&conn->addr, text), conn->lines, plural(conn->lines),
+	    conn->fd, conn_label(conn, text), conn->lines, plural(conn->lines),
 	    entry->waits, seconds_since(conn->last_line_at),
 	    conn->above_high_water ? ", holds everybody up" : "");
 }

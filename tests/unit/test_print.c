@@ -24,6 +24,8 @@ TEST(the_defaults_are_printed_with_every_setting)
 
 	assert_string_equal(printed(config), "port = 9034;\n"
 					     "listen = [ \"[::]:9034\" ];\n"
+					     "mode = \"lines\";\n"
+					     "history = 0;\n"
 					     "allow = [ \"0.0.0.0/0\",\n"
 					     "          \"::/0\" ];\n"
 					     "deny = [ ];\n"
@@ -38,6 +40,7 @@ TEST(the_defaults_are_printed_with_every_setting)
 					     "  stall = 30;\n"
 					     "  lag = 0;\n"
 					     "  idle = 0;\n"
+					     "  rate = 0;\n"
 					     "};\n"
 					     "unix = {\n"
 					     "  mode = \"0660\";\n"
@@ -53,7 +56,8 @@ TEST(what_is_printed_is_read_as_the_same)
 	    "listen = [ \"::\", \"0.0.0.0\", \"localhost:80\" ]; port = 4242;",
 	    "allow = [ \"10.0.0.1/8\", \"fe80::%lo/64\" ]; deny = [ \"::1\", \"192.0.2.1\" ];",
 	    "limits = { stall = \"5m\"; lag = \"2h\"; queue = \"2M\"; clients = 7; idle = 5;"
-	    " clients_per_address = 3; line = 99; };",
+	    " clients_per_address = 3; line = 99; rate = \"1G\"; };",
+	    "mode = \"chat\"; history = \"256K\";",
 	    "unix = { mode = \"7\"; owner = 4294967294L; group = 5; };"
 	    "trace = false; sanitize = true; log_connections = true;",
 	};

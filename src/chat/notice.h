@@ -1,0 +1,39 @@
+/*
+ * notice: one line of chatd's own with names in it, such as
+ *
+ *	* here: alice bob and 12 more
+ *
+ * A notice has at most NOTICE_MAX bytes, its end included; names that do not fit are counted.
+ */
+#ifndef CHATD_NOTICE_H
+#define CHATD_NOTICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/conn.h"
+
+#define NOTICE_MAX 1024
+
+struct notice {
+	const char *between; /* two names */
+	uint32_t count;      /* of the names in text */
+	uint32_t more;       /* that did not fit */
+	size_t len;
+	char text[NOTICE_MAX + 1];
+};
+
+/* begin: up to the first name. */
+void notice_begin(struct notice *notice, const char *begin, const char *between);
+void notice_add(struct notice *notice, const char *name);
+/* Counts names that nobody adds. */
+void notice_more(struct notice *notice, uint32_t count);
+/* Whether a further name would fit, whatever it is. */
+bool notice_has_room(const struct notice *notice);
+/* Whether the text has the name, in upper or lower case. */
+bool notice_names(const struct notice *notice, const char *name);
+/* Ends the line. */
+void notice_end(struct notice *notice);
+
+#endif

@@ -1,0 +1,108 @@
+#include "chat/notices.h"
+
+#include <string.h>
+
+void
+notices_init(struct notices *notices, struct broadcast *broadcast)
+{
+	*notices = (struct notices){.broadcast = broadcast};
+	notices_clear(notices);
+}
+
+void
+notices_clear(struct notices *notices)
+{
+	notice_begin(&notices->left, "* left: ", ", ");
+	notices->due = CLOCK_NEVER;
+}
+
+static void
+gather(struct notices *notices)
+{
+	notices->due = clock_sooner(notices->due, clock_now() + NOTICES_PAUSE);
+}
+
+void
+notices_came(struct notices *notices)
+{
+	gather(notices);
+}
+
+static void
+add_left(struct notices *notices, const char *name)
+{
+	notice_add(&notices->left, name);
+	gather(notices);
+}
+
+bool
+notices_renamed(struct notices *notices, struct conn *conn, const char *before)
+{
+	if (!notice_names(&notices->left, conn->nick.name))
+		return true;
+	add_left(notices, before);
+	conn->nick.told = false;
+	return false;
+}
+
+void
+notices_left(struct notices *notices, const struct conn *conn)
+{
+	if (conn->nick.told)
+		add_left(notices, conn->nick.name);
+}
+
+static bool
+is_new(const struct conn *conn)
+{
+	return conn->nick.chosen && !conn->nick.told;
+}
+
+/* Both lines, as far as there is something in them. */
+static size_t
+compose(struct notices *notices, char text[2 * NOTICE_MAX])
+{
+	const struct pool *pool = notices->broadcast->pool;
+	struct notice left = notices->left, came;
+	size_t len = 0;
+
+	notice_begin(&came, "* came: ", ", ");
+	FDSET_FOREACH(sd, &pool->members)
+		if (is_new(pool->conns[sd]))
+			notice_add(&came, pool->conns[sd]->nick.name);
+	if (left.count > 0) {
+		notice_end(&left);
+		memcpy(text, left.text, left.len);
+		len = left.len;
+	}
+	if (came.count > 0) {
+		notice_end(&came);
+		memcpy(text + len, came.text, came.len);
+		len += came.len;
+	}
+	return len;
+}
+
+static void
+mark_told(const struct pool *pool)
+{
+	FDSET_FOREACH(sd, &pool->members)
+		if (is_new(pool->conns[sd]))
+			pool->conns[sd]->nick.told = true;
+}
+
+int64_t
+notices_run_due(struct notices *notices)
+{
+	char text[2 * NOTICE_MAX];
+	size_t len;
+
+	if (clock_now() < notices->due)
+		return notices->due;
+	len = compose(notices, text);
+	if (len > 0 && !broadcast_announce(notices->broadcast, text, len))
+		return notices->broadcast->memory.until;
+	mark_told(notices->broadcast->pool);
+	notices_clear(notices);
+	return CLOCK_NEVER;
+}

@@ -1,0 +1,48 @@
+/*
+ * rate: how fast one client may speak. It delays, it loses nothing.
+ *
+ * Each client has RATE_BURST bytes of its own, and limits.rate more come back each second. What it
+ * says is taken from them, RATE_LINE more for each line. A recv has room for what is left; lines
+ * can bring that below zero. When nothing is left the client rests: it leaves the read set until
+ * half of the burst is back, and TCP holds it back. Nothing ticks: a rest has one deadline.
+ *
+ * Its end of file, too, waits for the rest to be over.
+ */
+#ifndef CHATD_RATE_H
+#define CHATD_RATE_H
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat/pool.h"
+
+#define RATE_BURST 8192
+#define RATE_LINE  64 /* bytes that a line costs more than it has */
+
+struct rate {
+	struct pool *pool;
+	LIST_HEAD(, conn) resting;
+	bool off; /* the server ends: what was sent before is heard */
+};
+
+void rate_init(struct rate *rate, struct pool *pool);
+
+/* Bytes that conn may receive now, at most room. 0: none, it rests. */
+size_t rate_room(struct rate *rate, struct conn *conn, size_t room);
+/* Whether it has any limit now. */
+bool rate_is_set(const struct rate *rate);
+/* conn has said so much. */
+void rate_charge(struct rate *rate, struct conn *conn, size_t bytes, uint64_t lines);
+/* Takes those who rest out of the read set, into which all were put. */
+void rate_hold(struct rate *rate);
+/* conn rests no longer; it is for the caller whether it is read. */
+void rate_release(struct rate *rate, struct conn *conn);
+/* Nobody rests any more, whatever anybody says: the server ends. */
+void rate_end(struct rate *rate);
+
+/* Reads those again who have rested. Returns when the next one has, or CLOCK_NEVER. */
+int64_t rate_run_due(struct rate *rate);
+
+#endif

@@ -1,0 +1,379 @@
+#include "chat/speech.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+
+#include "base/log.h"
+#include "chat/grammar.h"
+#include "wire/line.h"
+
+#define PREFIX_MAX  (CONN_NAME + 2)
+/* One change of name is possible in a recv. */
+#define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2 * CONN_NAME)
+#define READ_MIN    512
+
+static const char help[] =
+    "* /name NAME: your name   /who: who is here   /quit: leave   //...: say /...\n";
+
+void
+speech_init(struct speech *speech, struct pressure *pressure, struct notices *notices)
+{
+	*speech = (struct speech){
+	    .broadcast = pressure->broadcast,
+	    .pressure = pressure,
+	    .notices = notices,
+	};
+	speech_reconfigure(speech);
+}
+
+/* Newcomers of one pass, and of all passes until somebody speaks, share one copy. */
+static void
+forget_shown(struct speech *speech)
+{
+	if (speech->shown.buf != NULL)
+		msg_unref(&speech->shown);
+	speech->shown = MSG_NONE;
+}
+
+void
+speech_free(struct speech *speech)
+{
+	forget_shown(speech);
+	history_free(&speech->history);
+	intake_free(&speech->intake);
+}
+
+/* --- for one */
+
+static void
+show_history(struct speech *speech, struct conn *conn)
+{
+	struct broadcast *broadcast = speech->broadcast;
+	char *text;
+
+	if (speech->history.len == 0)
+		return;
+	if (speech->shown.buf != NULL &&
+	    msg_position(&speech->shown) != broadcast->intake.arena.position)
+		forget_shown(speech);
+	if (speech->shown.buf == NULL) {
+		if ((text = malloc(speech->history.len + HISTORY_MARKS)) == NULL)
+			return;
+		speech->shown =
+		    broadcast_own(broadcast, text, history_show(&speech->history, text));
+		free(text);
+		if (speech->shown.buf == NULL)
+			return;
+		msg_ref(&speech->shown);
+	}
+	broadcast_share(broadcast, conn, &speech->shown);
+}
+
+static void
+list_here(const struct speech *speech, struct notice *notice)
+{
+	notice_begin(notice, "* here: ", " ");
+	roster_list(speech->broadcast->pool, notice);
+	notice_end(notice);
+}
+
+static void
+welcome(struct speech *speech, struct conn *conn)
+{
+	char text[2 * NOTICE_MAX];
+	struct notice here;
+	int len;
+
+	if (conn->life != CONN_OPEN)
+		return;
+	list_here(speech, &here);
+	len = snprintf(text, sizeof(text),
+	    "* welcome, %s; /name NAME gives you a name, /help tells more\n%s", conn->nick.name,
+	    here.text);
+	broadcast_tell(speech->broadcast, conn, text, (size_t)len);
+	show_history(speech, conn);
+}
+
+void
+speech_welcome(struct speech *speech, struct conn *conn)
+{
+	roster_enter(conn);
+	welcome(speech, conn);
+}
+
+/* --- the mode */
+
+static void
+begin(struct speech *speech)
+{
+	const struct pool *pool = speech->broadcast->pool;
+
+	FDSET_FOREACH(sd, &pool->members) {
+		/* Its first line was most likely a line of mode lines. */
+		pool->conns[sd]->nick.spoke = true;
+		roster_enter(pool->conns[sd]);
+	}
+	FDSET_FOREACH(sd, &pool->members)
+		welcome(speech, pool->conns[sd]);
+}
+
+static void
+end(struct speech *speech)
+{
+	static const char text[] = "* names end here: from now on lines go out as they come in\n";
+	const struct pool *pool = speech->broadcast->pool;
+
+	broadcast_announce(speech->broadcast, text, strlen(text));
+	notices_clear(speech->notices);
+	FDSET_FOREACH(sd, &pool->members)
+		roster_forget(pool->conns[sd]);
+}
+
+void
+speech_reconfigure(struct speech *speech)
+{
+	const struct config *config = speech->broadcast->pool->config;
+	bool was_on = speech->on;
+
+	speech->on = config->chat;
+	speech->intake.line_max = config->limits.line;
+	speech->intake.telnet = true;
+	forget_shown(speech);
+	if (history_resize(&speech->history, config->history) < 0)
+		log_warn("history: no memory for %u bytes, none is kept", config->history);
+	if (speech->on && !was_on)
+		begin(speech);
+	else if (!speech->on && was_on)
+		end(speech);
+}
+
+/* --- for all */
+
+/* Bytes of the log that held bytes and room more can become: each text but the first has two. */
+static size_t
+grown(size_t held, size_t room)
+{
+	return held + room + 1 + (room / 2 + 1) * PREFIX_MAX + RENAMED_MAX;
+}
+
+/* What of room fits into so many bytes of the log. */
+static size_t
+shrunk(size_t held, size_t bytes)
+{
+	return (bytes - grown(held, 0)) * 2 / (2 + PREFIX_MAX);
+}
+
+/* Where short lines have grown beyond what a pass may bring, the others get less of it. */
+static size_t
+room_of_pass(const struct speech *speech)
+{
+	uint64_t said = speech->broadcast->intake.arena.position - speech->pass_began;
+
+	return said > speech->pressure->budget ? READ_MIN : SPEECH_ROOM;
+}
+
+size_t
+speech_reserve(struct speech *speech, struct conn *conn, size_t room)
+{
+	size_t held = conn->line.len, bytes;
+
+	room = conn_reserve(conn, &speech->intake, MIN(room, room_of_pass(speech)));
+	if (room == 0) {
+		broadcast_starve(speech->broadcast);
+		return 0;
+	}
+	bytes = broadcast_room(speech->broadcast, grown(held, 2), grown(held, room));
+	return bytes == 0 ? 0 : MIN(room, shrunk(held, bytes));
+}
+
+/* What the lines of one recv become. */
+struct writing {
+	struct speech *speech;
+	struct conn *conn;
+	char *run; /* texts from here are not in the history yet */
+	char *out; /* where the next one goes */
+};
+
+__attribute__((format(printf, 2, 3))) static void
+answer(struct speech *speech, const char *format, ...)
+{
+	va_list args;
+
+	if (speech->answers_len > speech->answers_room)
+		return;
+	va_start(args, format);
+	speech->answers_len +=
+	    (size_t)vsnprintf(speech->answers + speech->answers_len, NOTICE_MAX + 1, format, args);
+	va_end(args);
+}
+
+static void
+keep_run(struct writing *writing)
+{
+	history_keep(
+	    &writing->speech->history, writing->run, (size_t)(writing->out - writing->run));
+	writing->run = writing->out;
+}
+
+static void
+say(struct writing *writing, const char *text, size_t len)
+{
+	const struct nick *nick = &writing->conn->nick;
+
+	writing->out = (char *)mempcpy(writing->out, nick->name, nick->len);
+	*writing->out++ = ':';
+	*writing->out++ = ' ';
+	writing->out = (char *)mempcpy(writing->out, text, len);
+	*writing->out++ = '\n';
+	writing->speech->broadcast->lines++;
+	writing->conn->lines++;
+}
+
+static void
+log_renamed(const struct speech *speech, const struct conn *conn, const char *label)
+{
+	if (speech->broadcast->pool->config->log_connections)
+		log_info("%s on sd %d is now %s", label, conn->fd, conn->nick.name);
+}
+
+/* The others learn of a first name with the next notices, of another one at once. */
+static void
+tell_renamed(struct writing *writing, const struct nick *before)
+{
+	struct notices *notices = writing->speech->notices;
+	struct nick *nick = &writing->conn->nick;
+
+	if (!nick->told) {
+		notices_came(notices);
+		return;
+	}
+	if (!notices_renamed(notices, writing->conn, before->name))
+		return;
+	keep_run(writing);
+	writing->out += sprintf(writing->out, "* %s is now %s\n", before->name, nick->name);
+	writing->run = writing->out;
+}
+
+static void
+choose(struct writing *writing, const char *name, size_t len)
+{
+	struct speech *speech = writing->speech;
+	struct conn *conn = writing->conn;
+	struct nick before = conn->nick;
+	char label[CONN_LABEL];
+
+	conn_label(conn, label);
+	switch (roster_choose(speech->broadcast->pool, conn, name, len)) {
+	case ROSTER_CHANGED:
+		log_renamed(speech, conn, label);
+		tell_renamed(writing, &before);
+		answer(speech, "* you are %s\n", conn->nick.name);
+		break;
+	case ROSTER_SAME:
+		answer(speech, "* you are %s\n", conn->nick.name);
+		break;
+	case ROSTER_IMPOSSIBLE:
+		answer(speech, "* a name is a letter and up to %d letters, digits, - and _\n",
+		    CONN_NAME - 1);
+		break;
+	case ROSTER_RESERVED:
+		answer(speech, "* %.*s is reserved\n", (int)len, name);
+		break;
+	case ROSTER_TAKEN:
+		answer(speech, "* %.*s is taken\n", (int)len, name);
+		break;
+	case ROSTER_TOO_SOON:
+		answer(speech, "* not so soon\n");
+		break;
+	}
+}
+
+static void
+who(struct speech *speech)
+{
+	struct notice here;
+
+	if (speech->answers_len > speech->answers_room)
+		return;
+	list_here(speech, &here);
+	answer(speech, "%s", here.text);
+}
+
+static enum speech_end
+take_line(struct writing *writing, char *line, size_t len)
+{
+	struct nick *nick = &writing->conn->nick;
+	struct utterance said;
+
+	if (!nick->spoke && grammar_is_web(line, len))
+		return SPEECH_IS_WEB;
+	nick->spoke = true;
+	said = grammar_read(line, len);
+	switch (said.kind) {
+	case UTTERANCE_NOTHING:
+		break;
+	case UTTERANCE_TEXT:
+		say(writing, said.text, said.len);
+		break;
+	case UTTERANCE_NAME:
+		choose(writing, said.text, said.len);
+		break;
+	case UTTERANCE_WHO:
+		who(writing->speech);
+		break;
+	case UTTERANCE_HELP:
+		answer(writing->speech, "%s", help);
+		break;
+	case UTTERANCE_QUIT:
+		return SPEECH_QUITS;
+	}
+	return SPEECH_GOES_ON;
+}
+
+/* Adds what was written to the log. */
+static void
+add(struct writing *writing)
+{
+	struct broadcast *broadcast = writing->speech->broadcast;
+	size_t len = (size_t)(writing->out - arena_tail(&broadcast->intake.arena));
+	struct msg msg;
+
+	if (len == 0)
+		return;
+	keep_run(writing);
+	msg = arena_take(&broadcast->intake.arena, len);
+	broadcast_add(broadcast, writing->conn, &msg);
+}
+
+enum speech_end
+speech_hear(struct speech *speech, struct conn *conn, const struct msg *heard)
+{
+	char *tail = arena_tail(&speech->broadcast->intake.arena);
+	char *line = msg_data(heard), *last = line + heard->len, *next;
+	struct writing writing = {.speech = speech, .conn = conn, .run = tail, .out = tail};
+	enum speech_end result = SPEECH_GOES_ON;
+	size_t weight = queue_weight(&conn->queue);
+	bool answered = conn->life == CONN_OPEN && weight <= SPEECH_ANSWERS;
+
+	speech->answers_len = answered ? 0 : 1;
+	speech->answers_room = answered ? SPEECH_ANSWERS - weight : 0;
+	line_sanitize(line, heard->len);
+	pool_heard(speech->broadcast->pool, conn);
+	for (; line < last && result == SPEECH_GOES_ON; line = next) {
+		next = (char *)memchr(line, '\n', (size_t)(last - line)) + 1;
+		result = take_line(&writing, line, (size_t)(next - line));
+	}
+	add(&writing);
+	if (answered && speech->answers_len > 0)
+		broadcast_tell(speech->broadcast, conn, speech->answers, speech->answers_len);
+	return result;
+}
+
+void
+speech_delivered(struct speech *speech)
+{
+	speech->pass_began = speech->broadcast->intake.arena.position;
+}
