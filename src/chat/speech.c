@@ -166,13 +166,15 @@ shrunk(size_t held, size_t bytes)
 	return (bytes - grown(held, 0)) * 2 / (2 + PREFIX_MAX);
 }
 
-/* Where short lines have grown beyond what a pass may bring, the others get less of it. */
+/* Very short lines grow to ten times their length. So that they do not bring many times what a pass
+ * may, one recv has a part of that, and the others get less where much has been said. */
 static size_t
 room_of_pass(const struct speech *speech)
 {
 	uint64_t said = speech->broadcast->intake.arena.position - speech->pass_began;
+	size_t budget = speech->pressure->budget;
 
-	return said > speech->pressure->budget ? READ_MIN : SPEECH_ROOM;
+	return said > 2 * (uint64_t)budget ? READ_MIN : MIN(SPEECH_ROOM, MAX(READ_MIN, budget / 4));
 }
 
 size_t

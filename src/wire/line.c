@@ -149,8 +149,13 @@ line_sanitize(char *data, size_t len)
 	unsigned char *p = (unsigned char *)data, *end = p + len;
 
 	while (p < end) {
-		size_t size = utf8_length(p, (size_t)(end - p));
+		size_t size;
 
+		if (*p >= 0x20 && *p < 0x7f) { /* nearly all there is */
+			p++;
+			continue;
+		}
+		size = utf8_length(p, (size_t)(end - p));
 		if (size == 0 || is_harmful(p, size)) {
 			size = size == 0 ? 1 : size;
 			memset(p, '?', size);
