@@ -61,6 +61,9 @@ expect_defaults(const struct config *config)
 	assert_int_equal(config->limits.stall, 30);
 	assert_int_equal(config->limits.lag, 0);
 	assert_int_equal(config->limits.idle, 0);
+	assert_int_equal(config->limits.rate, 0);
+	assert_false(config->chat);
+	assert_int_equal(config->history, 0);
 	assert_true(allows(config, "203.0.113.9"));
 	assert_true(allows(config, "2001:db8::9"));
 	assert_int_equal(config->unix_mode, 0660);
@@ -362,21 +365,64 @@ TEST(a_truth_value_is_true_or_false_and_nothing_else)
 		}
 }
 
+TEST(a_mode_is_lines_or_chat)
+{
+	struct config *lines = config_of("mode = \"lines\";"),
+		      *chat = config_of("mode = \"chat\";");
+
+	assert_false(lines->chat);
+	assert_true(chat->chat);
+	config_free(lines);
+	config_free(chat);
+	assert_string_equal(faults_of("mode = \"Chat\";"),
+	    "FILE:1: mode: \"Chat\" is no mode, allowed are \"lines\" and \"chat\"\n");
+	assert_string_equal(faults_of("mode = true;"),
+	    "FILE:1: mode: a truth value is no mode, allowed are \"lines\" and \"chat\"\n");
+}
+
+TEST(a_history_is_for_mode_chat_and_a_quarter_of_the_queue_at_most)
+{
+	struct config *config =
+	    config_of("history = \"1K\"; limits = { queue = 4096; }; mode = \"chat\";");
+
+	assert_int_equal(config->history, 1024);
+	config_free(config);
+	config_free(config_of("history = 0;"));
+	assert_string_equal(faults_of("\nhistory = 1;"),
+	    "FILE:2: history: 1 is for mode = \"chat\", allowed in mode \"lines\" is 0\n");
+	assert_string_equal(
+	    faults_of("mode = \"chat\"; limits = { queue = 4099; };\nhistory = 1025;"),
+	    "FILE:2: history: 1025 is out of range, allowed is a quarter of limits.queue: 0 to 1024"
+	    " bytes\n");
+	assert_string_equal(faults_of("mode = \"chat\"; history = 268435457;"),
+	    "FILE:1: history: 268435457 is out of range, allowed is 0 to 268435456 bytes\n");
+}
+
+TEST(a_rate_has_its_limit)
+{
+	struct config *config = config_of("limits = { rate = \"1G\"; };");
+
+	assert_int_equal(config->limits.rate, 1073741824);
+	config_free(config);
+	assert_string_equal(faults_of("limits = { rate = 1073741825; };"),
+	    "FILE:1: limits.rate: 1073741825 is out of range, allowed is 0 to 1073741824 bytes\n");
+}
+
 /* Groups */
 
 TEST(an_unknown_setting_is_refused_and_the_known_ones_are_named)
 {
 	assert_string_equal(faults_of("\nprot = 80;\n"),
-	    "FILE:2: prot: unknown setting, allowed here are port, listen, trace, "
+	    "FILE:2: prot: unknown setting, allowed here are port, listen, mode, history, trace, "
 	    "log_connections, sanitize, limits, allow, deny, unix\n");
 	assert_string_equal(faults_of("limits = {\n  client = 80;\n};\n"),
 	    "FILE:2: limits.client: unknown setting, allowed here are clients, "
-	    "clients_per_address, line, queue, stall, lag, idle\n");
+	    "clients_per_address, line, queue, stall, lag, idle, rate\n");
 	assert_string_equal(faults_of("unix = { mod = \"0600\"; };\n"),
 	    "FILE:1: unix.mod: unknown setting, allowed here are mode, owner, group\n");
 	/* Upper and lower case are not the same. */
 	assert_string_equal(faults_of("Port = 80;"),
-	    "FILE:1: Port: unknown setting, allowed here are port, listen, trace, "
+	    "FILE:1: Port: unknown setting, allowed here are port, listen, mode, history, trace, "
 	    "log_connections, sanitize, limits, allow, deny, unix\n");
 }
 
@@ -433,7 +479,7 @@ TEST(a_bad_network_is_refused_with_its_line)
 	    "FILE:2: allow: \"10.0.0.0/33\" is no network, " NETWORK_FORMS
 	    "FILE:3: allow: \"everyone\" is no network, " NETWORK_FORMS
 	    "FILE:4: deny: \"::/129\" is no network, " NETWORK_FORMS
-	    "FILE:5: deny2: unknown setting, allowed here are port, listen, trace, "
+	    "FILE:5: deny2: unknown setting, allowed here are port, listen, mode, history, trace, "
 	    "log_connections, sanitize, limits, allow, deny, unix\n");
 	assert_string_equal(faults_of("allow = ( 10, \"::\" );"),
 	    "FILE:1: allow: is a whole number, " NETWORK_FORMS);
@@ -556,7 +602,7 @@ TEST(several_faults_are_told_in_one_run_in_the_order_of_the_file)
 	    "FILE:2: trace: is a whole number, allowed are true and false\n"
 	    "FILE:4: limits.line: 1 is out of range, allowed is 2 to 1048576 bytes\n"
 	    "FILE:5: limits.nonsense: unknown setting, allowed here are clients, "
-	    "clients_per_address, line, queue, stall, lag, idle\n"
+	    "clients_per_address, line, queue, stall, lag, idle, rate\n"
 	    "FILE:7: listen: \"nowhere\" is no address to listen on, " LISTEN_FORMS);
 }
 
@@ -619,6 +665,9 @@ main(void)
 	    cmocka_unit_test(a_size_may_bear_a_unit),
 	    cmocka_unit_test(whatever_is_no_size_is_refused),
 	    cmocka_unit_test(a_truth_value_is_true_or_false_and_nothing_else),
+	    cmocka_unit_test(a_mode_is_lines_or_chat),
+	    cmocka_unit_test(a_history_is_for_mode_chat_and_a_quarter_of_the_queue_at_most),
+	    cmocka_unit_test(a_rate_has_its_limit),
 	    cmocka_unit_test(an_unknown_setting_is_refused_and_the_known_ones_are_named),
 	    cmocka_unit_test(a_group_that_is_none_is_refused),
 	    cmocka_unit_test(settings_that_are_left_out_of_a_group_keep_their_defaults),
