@@ -53,8 +53,9 @@ broadcast_room(struct broadcast *broadcast, size_t min, size_t want)
 	return join_fresh(broadcast, arena_reserve(&broadcast->intake.arena, min, want));
 }
 
-void
-broadcast_add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
+/* Behind what is fresh, if anything is. */
+static inline void
+add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
 	struct msg *fresh = &broadcast->fresh;
 
@@ -69,6 +70,12 @@ broadcast_add(struct broadcast *broadcast, struct conn *conn, const struct msg *
 }
 
 void
+broadcast_add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
+{
+	add(broadcast, conn, msg);
+}
+
+void
 broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
 	uint64_t lines = line_count(msg_data(msg), msg->len);
@@ -77,7 +84,7 @@ broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *
 	conn->lines += lines;
 	if (broadcast->pool->config->sanitize)
 		line_sanitize(msg_data(msg), msg->len);
-	broadcast_add(broadcast, conn, msg);
+	add(broadcast, conn, msg);
 	pool_heard(broadcast->pool, conn);
 }
 
@@ -90,7 +97,7 @@ broadcast_announce(struct broadcast *broadcast, const char *text, size_t len)
 		return false;
 	memcpy(arena_tail(&broadcast->intake.arena), text, len);
 	msg = arena_take(&broadcast->intake.arena, len);
-	broadcast_add(broadcast, NULL, &msg);
+	add(broadcast, NULL, &msg);
 	broadcast_hand_out(broadcast);
 	return true;
 }

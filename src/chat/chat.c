@@ -115,6 +115,7 @@ chat_reconfigure(struct chat *chat, const struct config *config)
 
 	pool->config = config;
 	broadcast_reconfigure(&chat->broadcast);
+	rate_reconfigure(&chat->rate);
 	FDSET_FOREACH(sd, &pool->members)
 		if (!access_allows(config->access, &pool->conns[sd]->addr))
 			leaving_dismiss(&chat->leaving, pool->conns[sd],

@@ -37,11 +37,13 @@ answer(struct clients *clients, struct conn *conn, const struct reception *got)
 static size_t
 reserve(struct clients *clients, struct conn *conn)
 {
+	struct rate *rate = clients->pressure->rate;
 	size_t room;
 
 	if (!pressure_reading(clients->pressure) ||
-	    (room = pressure_room(clients->pressure, conn)) == 0 ||
-	    (room = rate_room(clients->pressure->rate, conn, room)) == 0)
+	    (room = pressure_room(clients->pressure, conn)) == 0)
+		return 0;
+	if (rate_is_set(rate) && (room = rate_room(rate, conn, room)) == 0)
 		return 0;
 	return clients->speech->on ? speech_reserve(clients->speech, conn, room)
 				   : broadcast_reserve(clients->broadcast, conn, room);
@@ -71,12 +73,9 @@ hear(struct clients *clients, struct conn *conn, const struct msg *msg)
 static void
 charge(struct clients *clients, struct conn *conn, const struct reception *got)
 {
-	struct rate *rate = clients->pressure->rate;
+	uint64_t lines = got->msg.buf != NULL ? line_count(msg_data(&got->msg), got->msg.len) : 0;
 
-	if (!rate_is_set(rate))
-		return;
-	rate_charge(rate, conn, got->bytes,
-	    got->msg.buf != NULL ? line_count(msg_data(&got->msg), got->msg.len) : 0);
+	rate_charge(clients->pressure->rate, conn, got->bytes, lines);
 }
 
 static void
@@ -99,7 +98,8 @@ on_readable(void *self, int sd)
 		conn->refusals = 0;
 		trace_received(got.bytes, sd);
 	}
-	charge(clients, conn, &got);
+	if (rate_is_set(clients->pressure->rate))
+		charge(clients, conn, &got);
 	if (got.msg.buf != NULL && !hear(clients, conn, &got.msg))
 		return;
 	if (got.answer_len > 0)

@@ -11,18 +11,13 @@ void
 rate_init(struct rate *rate, struct pool *pool)
 {
 	*rate = (struct rate){.pool = pool, .resting = LIST_HEAD_INITIALIZER(rate->resting)};
+	rate_reconfigure(rate);
 }
 
-static int64_t
-per_second(const struct rate *rate)
+void
+rate_reconfigure(struct rate *rate)
 {
-	return rate->off ? 0 : rate->pool->config->limits.rate;
-}
-
-bool
-rate_is_set(const struct rate *rate)
-{
-	return per_second(rate) > 0;
+	rate->per_second = rate->ended ? 0 : rate->pool->config->limits.rate;
 }
 
 /* Microseconds until a debt is down to least, rounded up. */
@@ -59,11 +54,9 @@ rest(struct rate *rate, struct conn *conn)
 size_t
 rate_room(struct rate *rate, struct conn *conn, size_t room)
 {
-	int64_t left, speed = per_second(rate);
+	int64_t left;
 
-	if (speed == 0)
-		return room;
-	pay(&conn->bucket, speed);
+	pay(&conn->bucket, rate->per_second);
 	left = (BURST - conn->bucket.debt) / SCALE;
 	if (left > 0)
 		return MIN(room, (size_t)left);
@@ -108,14 +101,15 @@ wake(struct rate *rate, struct conn *conn)
 void
 rate_end(struct rate *rate)
 {
-	rate->off = true;
+	rate->ended = true;
+	rate_reconfigure(rate);
 	rate_run_due(rate);
 }
 
 int64_t
 rate_run_due(struct rate *rate)
 {
-	int64_t speed = per_second(rate), next = CLOCK_NEVER;
+	int64_t speed = rate->per_second, next = CLOCK_NEVER;
 	struct conn *conn, *after;
 
 	LIST_FOREACH_SAFE(conn, &rate->resting, resting, after)

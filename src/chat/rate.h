@@ -24,16 +24,23 @@
 struct rate {
 	struct pool *pool;
 	LIST_HEAD(, conn) resting;
-	bool off; /* the server ends: what was sent before is heard */
+	int64_t per_second; /* bytes; 0: there is no limit */
+	bool ended;         /* the server ends: what was sent before is heard */
 };
 
 void rate_init(struct rate *rate, struct pool *pool);
+/* After a reload. */
+void rate_reconfigure(struct rate *rate);
 
-/* Bytes that conn may receive now, at most room. 0: none, it rests. */
+static inline bool
+rate_is_set(const struct rate *rate)
+{
+	return rate->per_second > 0;
+}
+
+/* While a rate is set: bytes that conn may receive now, at most room. 0: none, it rests. */
 size_t rate_room(struct rate *rate, struct conn *conn, size_t room);
-/* Whether it has any limit now. */
-bool rate_is_set(const struct rate *rate);
-/* conn has said so much. */
+/* The same: conn has said so much. */
 void rate_charge(struct rate *rate, struct conn *conn, size_t bytes, uint64_t lines);
 /* Takes those who rest out of the read set, into which all were put. */
 void rate_hold(struct rate *rate);
