@@ -435,14 +435,19 @@ def test_history_at_its_bound(start, size, kept):
     late.expect(b"guest%d: live\n" % alice.sd)
 
 
-def test_each_line_reaches_a_newcomer_once(start):
+@pytest.mark.parametrize("listener", ["served before those who speak", "served after them"])
+def test_each_line_reaches_a_newcomer_once(start, listener):
     """In history or live, whenever it comes."""
-    chatd = start(more=CHAT + 'history = "64K";', trace=False)
+    more = CHAT + 'history = "64K";'
+    chatd = start(more=more, trace=False)
     alice = join(chatd)
+    chatd.configure(listen=("127.0.0.1:0", "127.0.0.2:0"), more=more, trace=False)
+    chatd.reload()
+    address = chatd.addresses()[listener == "served after them"]
     said = 0
     for _ in range(30):
         chatd.pause()
-        late = chatd.client(wait=False)
+        late = chatd.client(address, wait=False)
         alice.send(b"%d\n%d\n" % (said, said + 1))
         said += 2
         chatd.resume()
