@@ -70,7 +70,7 @@ reserve(struct server *server, const struct config *config, source_tell *tell)
 	int highest = MAX(chat_highest(&server->chat), 0) + (int)config->n_endpoints + SPARE_FDS;
 	char text[80];
 
-	if (chat_reserve(&server->chat, highest) == 0)
+	if (chat_reserve(&server->chat, config, highest) == 0)
 		return 0;
 	snprintf(text, sizeof(text), "memory for descriptors: %s", strerror(errno));
 	tell(LOG_ERR, text);

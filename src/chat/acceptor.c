@@ -157,6 +157,19 @@ refuse_without_memory(int sd, const struct addr *addr)
 	close(sd);
 }
 
+/* What being a member, or leaving, takes of descriptor sd. */
+static int
+reserve(struct acceptor *acceptor, int sd)
+{
+	struct pressure *pressure = acceptor->leaving->pressure;
+
+	if (pool_reserve(acceptor->pool, sd) < 0 || leaving_reserve(acceptor->leaving, sd) < 0)
+		return -1;
+	if (roster_has_room(pressure->roster) && roster_reserve(pressure->roster, sd) < 0)
+		return -1;
+	return rate_has_room(pressure->rate) ? rate_reserve(pressure->rate, sd) : 0;
+}
+
 /* Returns whether the client is in. */
 static bool
 receive(struct acceptor *acceptor, int sd, const struct addr *addr)
@@ -164,7 +177,7 @@ receive(struct acceptor *acceptor, int sd, const struct addr *addr)
 	struct conn *conn = NULL;
 
 	trace_accepted(sd);
-	if (pool_reserve(acceptor->pool, sd) == 0 && leaving_reserve(acceptor->leaving, sd) == 0)
+	if (reserve(acceptor, sd) == 0)
 		conn = conn_new(sd, addr);
 	if (conn != NULL)
 		return admit(acceptor, conn);

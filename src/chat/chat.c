@@ -10,8 +10,9 @@ chat_init(struct chat *chat, const struct config *config, struct loop *loop)
 	pool_init(&chat->pool, config, loop);
 	broadcast_init(&chat->broadcast, &chat->pool);
 	rate_init(&chat->rate, &chat->pool);
-	pressure_init(&chat->pressure, &chat->broadcast, &chat->rate);
-	notices_init(&chat->notices, &chat->broadcast);
+	roster_init(&chat->roster, &chat->pool);
+	pressure_init(&chat->pressure, &chat->broadcast, &chat->rate, &chat->roster);
+	notices_init(&chat->notices, &chat->broadcast, &chat->roster);
 	speech_init(&chat->speech, &chat->pressure, &chat->notices);
 	leaving_init(&chat->leaving, &chat->pressure, &chat->notices);
 	clients_init(&chat->clients, &chat->leaving, &chat->speech);
@@ -28,15 +29,21 @@ chat_free(struct chat *chat)
 	pool_reap(&chat->pool);
 	acceptor_close(&chat->acceptor);
 	speech_free(&chat->speech);
+	roster_free(&chat->roster);
+	rate_free(&chat->rate);
 	broadcast_free(&chat->broadcast);
 	pool_free(&chat->pool);
 }
 
 int
-chat_reserve(struct chat *chat, int highest)
+chat_reserve(struct chat *chat, const struct config *config, int highest)
 {
 	if (loop_reserve(chat->pool.loop, &chat->acceptor.class, highest) < 0 ||
 	    leaving_reserve(&chat->leaving, highest) < 0)
+		return -1;
+	if (config->chat && roster_reserve(&chat->roster, highest) < 0)
+		return -1;
+	if (config->limits.rate > 0 && rate_reserve(&chat->rate, highest) < 0)
 		return -1;
 	return pool_reserve(&chat->pool, highest);
 }

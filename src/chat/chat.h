@@ -17,6 +17,7 @@
 #include "chat/pool.h"
 #include "chat/pressure.h"
 #include "chat/rate.h"
+#include "chat/roster.h"
 #include "chat/speech.h"
 #include "chat/timeouts.h"
 
@@ -24,6 +25,7 @@ struct chat {
 	struct pool pool;
 	struct broadcast broadcast;
 	struct rate rate;
+	struct roster roster;
 	struct pressure pressure;
 	struct notices notices;
 	struct speech speech;
@@ -37,8 +39,9 @@ void chat_init(struct chat *chat, const struct config *config, struct loop *loop
 /* Ends every connection that is left, and closes the listeners. */
 void chat_free(struct chat *chat);
 
-/* Makes room for descriptors up to highest. Returns 0, or -1 when memory is refused. */
-int chat_reserve(struct chat *chat, int highest);
+/* Makes room for descriptors up to highest, as config needs it. Returns 0, or -1 when memory is
+ * refused. */
+int chat_reserve(struct chat *chat, const struct config *config, int highest);
 /* The highest descriptor of listeners and clients, leaving ones included, or -1. */
 int chat_highest(const struct chat *chat);
 
@@ -60,7 +63,8 @@ bool chat_is_quiet(const struct chat *chat);
 void chat_say_goodbye(struct chat *chat);
 bool chat_is_over(const struct chat *chat);
 
-/* After a reload: dismisses clients that are no longer allowed, and looks at the queues anew. */
+/* After a reload, with room reserved: dismisses clients that are no longer allowed, and looks at
+ * the queues anew. */
 void chat_reconfigure(struct chat *chat, const struct config *config);
 
 #endif

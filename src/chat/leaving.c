@@ -44,11 +44,11 @@ leaving_free(struct leaving *leaving)
 static void
 log_disconnected(const struct leaving *leaving, const struct conn *conn, const char *reason)
 {
-	char text[CONN_LABEL];
+	char text[ROSTER_LABEL];
 
 	if (leaving->pool->config->log_connections)
 		(conn->probe ? log_debug : log_info)("%s disconnected from sd %d: %s",
-		    conn_label(conn, text), conn->fd, reason);
+		    roster_label(leaving->pressure->roster, conn, text), conn->fd, reason);
 }
 
 /* From now on it is no member: it holds nobody, rests no longer, and its name is free. */
@@ -56,10 +56,11 @@ static void
 withdraw(struct leaving *leaving, struct conn *conn, const char *reason)
 {
 	pressure_release(leaving->pressure, conn);
-	rate_release(leaving->pressure->rate, conn);
+	rate_forget(leaving->pressure->rate, conn);
 	log_disconnected(leaving, conn, reason);
 	pool_take_out(leaving->pool, conn);
 	notices_left(leaving->notices, conn);
+	roster_forget(leaving->pressure->roster, conn);
 }
 
 void
@@ -126,11 +127,13 @@ begin(struct leaving *leaving, struct conn *conn, const char *told)
 }
 
 static void
-log_turned_away(enum log_topic topic, const struct conn *conn, const char *how, const char *reason)
+log_turned_away(const struct leaving *leaving, enum log_topic topic, const struct conn *conn,
+    const char *how, const char *reason)
 {
-	char text[CONN_LABEL];
+	char text[ROSTER_LABEL];
 
-	log_limited(topic, "%s %s: %s", conn_label(conn, text), how, reason);
+	log_limited(
+	    topic, "%s %s: %s", roster_label(leaving->pressure->roster, conn, text), how, reason);
 }
 
 /* Takes a member out, after handing out what it said. */
@@ -144,7 +147,7 @@ take_out(struct leaving *leaving, struct conn *conn, const char *reason)
 void
 leaving_dismiss(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
 {
-	log_turned_away(LOG_REMOVED, conn, "removed", reason);
+	log_turned_away(leaving, LOG_REMOVED, conn, "removed", reason);
 	take_out(leaving, conn, reason);
 	queue_cut(&conn->queue);
 	begin(leaving, conn, told);
@@ -160,7 +163,7 @@ leaving_quit(struct leaving *leaving, struct conn *conn, const char *told, const
 void
 leaving_refuse(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
 {
-	log_turned_away(LOG_REFUSED, conn, "refused", reason);
+	log_turned_away(leaving, LOG_REFUSED, conn, "refused", reason);
 	begin(leaving, conn, told);
 }
 

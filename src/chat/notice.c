@@ -36,7 +36,7 @@ fits(const struct notice *notice, size_t len)
 bool
 notice_has_room(const struct notice *notice)
 {
-	return fits(notice, CONN_NAME);
+	return fits(notice, NOTICE_NAME);
 }
 
 void

@@ -12,9 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/conn.h"
-
-#define NOTICE_MAX 1024
+#define NOTICE_MAX  1024
+#define NOTICE_NAME 15 /* bytes of a name */
 
 struct notice {
 	const char *between; /* two names */

@@ -3,9 +3,9 @@
 #include <string.h>
 
 void
-notices_init(struct notices *notices, struct broadcast *broadcast)
+notices_init(struct notices *notices, struct broadcast *broadcast, struct roster *roster)
 {
-	*notices = (struct notices){.broadcast = broadcast};
+	*notices = (struct notices){.broadcast = broadcast, .roster = roster};
 	notices_clear(notices);
 }
 
@@ -36,40 +36,42 @@ add_left(struct notices *notices, const char *name)
 }
 
 bool
-notices_renamed(struct notices *notices, struct conn *conn, const char *before)
+notices_renamed(struct notices *notices, struct nick *nick, const char *before)
 {
-	if (!notice_names(&notices->left, conn->nick.name))
+	if (!notice_names(&notices->left, nick->name))
 		return true;
 	add_left(notices, before);
-	conn->nick.told = false;
+	nick->told = false;
 	return false;
 }
 
 void
 notices_left(struct notices *notices, const struct conn *conn)
 {
-	if (conn->nick.told)
-		add_left(notices, conn->nick.name);
+	const struct roster *roster = notices->roster;
+
+	if (conn->fd < roster->size && roster_nick(roster, conn)->told)
+		add_left(notices, roster_nick(roster, conn)->name);
 }
 
 static bool
-is_new(const struct conn *conn)
+is_new(const struct nick *nick)
 {
-	return conn->nick.chosen && !conn->nick.told;
+	return nick->chosen && !nick->told;
 }
 
 /* Both lines, as far as there is something in them. */
 static size_t
 compose(struct notices *notices, char text[2 * NOTICE_MAX])
 {
-	const struct pool *pool = notices->broadcast->pool;
+	const struct roster *roster = notices->roster;
 	struct notice left = notices->left, came;
 	size_t len = 0;
 
 	notice_begin(&came, "* came: ", ", ");
-	FDSET_FOREACH(sd, &pool->members)
-		if (is_new(pool->conns[sd]))
-			notice_add(&came, pool->conns[sd]->nick.name);
+	FDSET_FOREACH(sd, &roster->pool->members)
+		if (is_new(&roster->nicks[sd]))
+			notice_add(&came, roster->nicks[sd].name);
 	if (left.count > 0) {
 		notice_end(&left);
 		memcpy(text, left.text, left.len);
@@ -84,11 +86,11 @@ compose(struct notices *notices, char text[2 * NOTICE_MAX])
 }
 
 static void
-mark_told(const struct pool *pool)
+mark_told(struct roster *roster)
 {
-	FDSET_FOREACH(sd, &pool->members)
-		if (is_new(pool->conns[sd]))
-			pool->conns[sd]->nick.told = true;
+	FDSET_FOREACH(sd, &roster->pool->members)
+		if (is_new(&roster->nicks[sd]))
+			roster->nicks[sd].told = true;
 }
 
 int64_t
@@ -102,7 +104,7 @@ notices_run_due(struct notices *notices)
 	len = compose(notices, text);
 	if (len > 0 && !broadcast_announce(notices->broadcast, text, len))
 		return notices->broadcast->memory.until;
-	mark_told(notices->broadcast->pool);
+	mark_told(notices->roster);
 	notices_clear(notices);
 	return CLOCK_NEVER;
 }

@@ -18,28 +18,30 @@
 #include "base/clock.h"
 #include "chat/broadcast.h"
 #include "chat/notice.h"
+#include "chat/roster.h"
 
 #define NOTICES_PAUSE (2 * CLOCK_SECOND)
 
 struct notices {
 	struct broadcast *broadcast;
+	struct roster *roster;
 	struct notice left; /* since the last ones */
 	int64_t due;        /* the next ones; CLOCK_NEVER: there is nothing to tell */
 };
 
-void notices_init(struct notices *notices, struct broadcast *broadcast);
+void notices_init(struct notices *notices, struct broadcast *broadcast, struct roster *roster);
 /* What was not told yet will not be. */
 void notices_clear(struct notices *notices);
 
 /* conn has chosen its first name. */
 void notices_came(struct notices *notices);
 /*
- * conn, of which was told before, is called something else, and not before any more. Returns
+ * nick, whose coming was told, is another name now, and before the old one. Returns
  * whether all are to be told at once. Not so if the new name is one of those who have just left:
- * then before left, too, and conn came.
+ * then before left, too, and nick came.
  */
-bool notices_renamed(struct notices *notices, struct conn *conn, const char *before);
-/* conn is no member any more. */
+bool notices_renamed(struct notices *notices, struct nick *nick, const char *before);
+/* conn is no member any more, and still has its name. */
 void notices_left(struct notices *notices, const struct conn *conn);
 
 /* Tells what is due. Returns when the next is, or CLOCK_NEVER. */

@@ -8,12 +8,14 @@
 #define READ_ROOM_MIN 512   /* no less, even with very many readers */
 
 void
-pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rate *rate)
+pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rate *rate,
+    struct roster *roster)
 {
 	*pressure = (struct pressure){
 	    .broadcast = broadcast,
 	    .pool = broadcast->pool,
 	    .rate = rate,
+	    .roster = roster,
 	    .kernel = BACKOFF_NONE,
 	};
 }
@@ -119,11 +121,11 @@ pressure_release(struct pressure *pressure, struct conn *conn)
 }
 
 void
-pressure_log(const struct conn *conn, const char *what)
+pressure_log(const struct pressure *pressure, const struct conn *conn, const char *what)
 {
-	char text[CONN_LABEL];
+	char text[ROSTER_LABEL];
 
-	log_limited(LOG_HOLDS, "%s %s", conn_label(conn, text), what);
+	log_limited(LOG_HOLDS, "%s %s", roster_label(pressure->roster, conn, text), what);
 }
 
 /* What waits for conn has become little enough. */
@@ -131,7 +133,7 @@ static void
 end_episode(struct pressure *pressure, struct conn *conn)
 {
 	if (conn->above_high_water && conn->hold_logged)
-		pressure_log(conn, "has caught up");
+		pressure_log(pressure, conn, "has caught up");
 	pressure_release(pressure, conn);
 }
 

@@ -25,13 +25,15 @@
 #include "base/backoff.h"
 #include "chat/broadcast.h"
 #include "chat/rate.h"
+#include "chat/roster.h"
 
 #define PRESSURE_STEP 16384 /* bytes: a short wait for the others, and worth a pass */
 
 struct pressure {
 	struct broadcast *broadcast;
 	struct pool *pool;
-	struct rate *rate;       /* whose resting ones stay out of the read set */
+	struct rate *rate; /* whose resting ones stay out of the read set */
+	struct roster *roster;
 	uint32_t above;      /* connections above high water, which hold the pool */
 	size_t budget;       /* bytes that all readers of the next pass may receive */
 	uint64_t safe_until; /* position of the log: before it no other queue can pass the limit */
@@ -39,7 +41,8 @@ struct pressure {
 	struct backoff kernel; /* rests after the kernel refused ready sockets */
 };
 
-void pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rate *rate);
+void pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rate *rate,
+    struct roster *roster);
 
 /* Whether somebody holds the pool. */
 bool pressure_holds(const struct pressure *pressure);
@@ -58,7 +61,7 @@ void pressure_hold(struct pressure *pressure);
 /* Begins a window of limits.lag: what conn takes from now on counts. */
 void pressure_begin_window(struct conn *conn);
 /* Logs what conn, which holds the pool, does. */
-void pressure_log(const struct conn *conn, const char *what);
+void pressure_log(const struct pressure *pressure, const struct conn *conn, const char *what);
 /* conn no longer holds the pool, whatever waits for it. */
 void pressure_release(struct pressure *pressure, struct conn *conn);
 /* Bytes have left for conn, which holds the pool. */

@@ -1,5 +1,6 @@
 #include "chat/rate.h"
 
+#include <bsd/stdlib.h>
 #include <sys/param.h>
 
 #include "base/clock.h"
@@ -10,14 +11,51 @@
 void
 rate_init(struct rate *rate, struct pool *pool)
 {
-	*rate = (struct rate){.pool = pool, .resting = LIST_HEAD_INITIALIZER(rate->resting)};
+	*rate = (struct rate){.pool = pool, .resting = FDSET_EMPTY};
 	rate_reconfigure(rate);
+}
+
+void
+rate_free(struct rate *rate)
+{
+	fdset_free(&rate->resting);
+	free(rate->buckets);
+	rate->buckets = NULL;
+	rate->size = 0;
+}
+
+int
+rate_reserve(struct rate *rate, int sd)
+{
+	if (sd >= rate->size) {
+		int size = MAX(64, MAX(sd + 1, rate->size * 2));
+		struct bucket *buckets = recallocarray(
+		    rate->buckets, (size_t)rate->size, (size_t)size, sizeof(*buckets));
+
+		if (buckets == NULL)
+			return -1;
+		rate->buckets = buckets;
+		rate->size = size;
+	}
+	return fdset_reserve(&rate->resting, sd);
+}
+
+static void
+wake(struct rate *rate, int sd)
+{
+	fdset_remove(&rate->resting, sd);
+	fdset_add(&rate->pool->class.readers, sd);
 }
 
 void
 rate_reconfigure(struct rate *rate)
 {
 	rate->per_second = rate->ended ? 0 : rate->pool->config->limits.rate;
+	if (rate_is_set(rate))
+		return;
+	FDSET_FOREACH(sd, &rate->resting)
+		wake(rate, sd);
+	rate_free(rate);
 }
 
 /* Microseconds until a debt is down to least, rounded up. */
@@ -42,60 +80,50 @@ pay(struct bucket *bucket, int64_t per_second)
 }
 
 static void
-rest(struct rate *rate, struct conn *conn)
+rest(struct rate *rate, int sd)
 {
-	fdset_remove(&rate->pool->class.readers, conn->fd);
-	if (conn->rests)
-		return;
-	conn->rests = true;
-	LIST_INSERT_HEAD(&rate->resting, conn, resting);
+	fdset_remove(&rate->pool->class.readers, sd);
+	fdset_add(&rate->resting, sd);
 }
 
 size_t
-rate_room(struct rate *rate, struct conn *conn, size_t room)
+rate_room(struct rate *rate, const struct conn *conn, size_t room)
 {
+	struct bucket *bucket = &rate->buckets[conn->fd];
 	int64_t left;
 
-	pay(&conn->bucket, rate->per_second);
-	left = (BURST - conn->bucket.debt) / SCALE;
+	pay(bucket, rate->per_second);
+	left = (BURST - bucket->debt) / SCALE;
 	if (left > 0)
 		return MIN(room, (size_t)left);
-	rest(rate, conn);
+	rest(rate, conn->fd);
 	return 0;
 }
 
 void
-rate_charge(struct rate *rate, struct conn *conn, size_t bytes, uint64_t lines)
+rate_charge(struct rate *rate, const struct conn *conn, size_t bytes, uint64_t lines)
 {
-	conn->bucket.debt += (int64_t)(bytes + RATE_LINE * lines) * SCALE;
-	if (BURST - conn->bucket.debt < SCALE)
-		rest(rate, conn);
+	struct bucket *bucket = &rate->buckets[conn->fd];
+
+	bucket->debt += (int64_t)(bytes + RATE_LINE * lines) * SCALE;
+	if (BURST - bucket->debt < SCALE)
+		rest(rate, conn->fd);
 }
 
 void
 rate_hold(struct rate *rate)
 {
-	struct conn *conn;
-
-	LIST_FOREACH(conn, &rate->resting, resting)
-	fdset_remove(&rate->pool->class.readers, conn->fd);
+	FDSET_FOREACH(sd, &rate->resting)
+		fdset_remove(&rate->pool->class.readers, sd);
 }
 
 void
-rate_release(struct rate *rate, struct conn *conn)
+rate_forget(struct rate *rate, const struct conn *conn)
 {
-	(void)rate;
-	if (!conn->rests)
+	if (conn->fd >= rate->size)
 		return;
-	conn->rests = false;
-	LIST_REMOVE(conn, resting);
-}
-
-static void
-wake(struct rate *rate, struct conn *conn)
-{
-	rate_release(rate, conn);
-	fdset_add(&rate->pool->class.readers, conn->fd);
+	fdset_remove(&rate->resting, conn->fd);
+	rate->buckets[conn->fd] = (struct bucket){0};
 }
 
 void
@@ -103,22 +131,19 @@ rate_end(struct rate *rate)
 {
 	rate->ended = true;
 	rate_reconfigure(rate);
-	rate_run_due(rate);
 }
 
 int64_t
 rate_run_due(struct rate *rate)
 {
-	int64_t speed = rate->per_second, next = CLOCK_NEVER;
-	struct conn *conn, *after;
+	int64_t next = CLOCK_NEVER;
 
-	LIST_FOREACH_SAFE(conn, &rate->resting, resting, after)
-	{
-		const struct bucket *bucket = &conn->bucket;
-		int64_t due = speed > 0 ? bucket->at + time_to(bucket->debt, BURST / 2, speed) : 0;
+	FDSET_FOREACH(sd, &rate->resting) {
+		const struct bucket *bucket = &rate->buckets[sd];
+		int64_t due = bucket->at + time_to(bucket->debt, BURST / 2, rate->per_second);
 
 		if (clock_now() >= due)
-			wake(rate, conn);
+			wake(rate, sd);
 		else
 			next = clock_sooner(next, due);
 	}

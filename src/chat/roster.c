@@ -1,35 +1,81 @@
 #include "chat/roster.h"
 
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/param.h>
 
 #include "base/clock.h"
 
-static void
-call(struct conn *conn, const char *name, size_t len)
+void
+roster_init(struct roster *roster, const struct pool *pool)
 {
-	struct nick *nick = &conn->nick;
+	*roster = (struct roster){.pool = pool};
+}
 
+void
+roster_free(struct roster *roster)
+{
+	free(roster->nicks);
+	roster->nicks = NULL;
+	roster->size = 0;
+}
+
+int
+roster_reserve(struct roster *roster, int sd)
+{
+	int size = MAX(64, MAX(sd + 1, roster->size * 2));
+	struct nick *nicks;
+
+	if (sd < roster->size)
+		return 0;
+	nicks = recallocarray(roster->nicks, (size_t)roster->size, (size_t)size, sizeof(*nicks));
+	if (nicks == NULL)
+		return -1;
+	roster->nicks = nicks;
+	roster->size = size;
+	return 0;
+}
+
+const char *
+roster_label(const struct roster *roster, const struct conn *conn, char text[ROSTER_LABEL])
+{
+	char addr[ADDR_TEXT];
+
+	addr_format(&conn->addr, addr);
+	if (conn->fd < roster->size && roster_nick(roster, conn)->chosen)
+		snprintf(text, ROSTER_LABEL, "%s (%s)", roster_nick(roster, conn)->name, addr);
+	else
+		strlcpy(text, addr, ROSTER_LABEL);
+	return text;
+}
+
+static void
+call(struct nick *nick, const char *name, size_t len)
+{
 	memcpy(nick->name, name, len);
 	nick->name[len] = '\0';
 	nick->len = (uint8_t)len;
 }
 
 void
-roster_enter(struct conn *conn)
+roster_enter(struct roster *roster, const struct conn *conn)
 {
-	char name[CONN_NAME + 1];
+	struct nick *nick = roster_nick(roster, conn);
+	char name[NOTICE_NAME + 1];
 	int len = snprintf(name, sizeof(name), "guest%d", conn->fd);
 
-	roster_forget(conn);
-	call(conn, name, (size_t)len);
+	*nick = (struct nick){0};
+	call(nick, name, (size_t)len);
 }
 
 void
-roster_forget(struct conn *conn)
+roster_forget(struct roster *roster, const struct conn *conn)
 {
-	conn->nick = (struct nick){.spoke = conn->nick.spoke};
+	if (conn->fd < roster->size)
+		*roster_nick(roster, conn) = (struct nick){0};
 }
 
 static bool
@@ -41,7 +87,7 @@ is_letter(char c)
 static bool
 is_possible(const char *name, size_t len)
 {
-	if (len == 0 || len > CONN_NAME || !is_letter(name[0]))
+	if (len == 0 || len > NOTICE_NAME || !is_letter(name[0]))
 		return false;
 	for (size_t i = 1; i < len; i++)
 		if (!is_letter(name[i]) && (name[i] < '0' || name[i] > '9') && name[i] != '-' &&
@@ -58,13 +104,12 @@ is_reserved(const char *name, size_t len)
 }
 
 static bool
-is_taken(const struct pool *pool, const struct conn *by, const char *name, size_t len)
+is_taken(const struct roster *roster, const struct nick *by, const char *name, size_t len)
 {
-	FDSET_FOREACH(sd, &pool->members) {
-		const struct conn *conn = pool->conns[sd];
+	FDSET_FOREACH(sd, &roster->pool->members) {
+		const struct nick *nick = &roster->nicks[sd];
 
-		if (conn != by && conn->nick.len == len &&
-		    strncasecmp(conn->nick.name, name, len) == 0)
+		if (nick != by && nick->len == len && strncasecmp(nick->name, name, len) == 0)
 			return true;
 	}
 	return false;
@@ -77,9 +122,9 @@ is_called(const struct nick *nick, const char *name, size_t len)
 }
 
 enum roster_outcome
-roster_choose(const struct pool *pool, struct conn *conn, const char *name, size_t len)
+roster_choose(struct roster *roster, const struct conn *conn, const char *name, size_t len)
 {
-	struct nick *nick = &conn->nick;
+	struct nick *nick = roster_nick(roster, conn);
 
 	if (!is_possible(name, len))
 		return ROSTER_IMPOSSIBLE;
@@ -89,23 +134,23 @@ roster_choose(const struct pool *pool, struct conn *conn, const char *name, size
 		return ROSTER_RESERVED;
 	if (nick->chosen && clock_now() - nick->chosen_at < ROSTER_PAUSE)
 		return ROSTER_TOO_SOON;
-	if (is_taken(pool, conn, name, len))
+	if (is_taken(roster, nick, name, len))
 		return ROSTER_TAKEN;
-	call(conn, name, len);
+	call(nick, name, len);
 	nick->chosen = true;
 	nick->chosen_at = clock_now();
 	return ROSTER_CHANGED;
 }
 
 void
-roster_list(const struct pool *pool, struct notice *notice)
+roster_list(const struct roster *roster, struct notice *notice)
 {
-	uint32_t left = pool->count;
+	uint32_t left = roster->pool->count;
 
-	FDSET_FOREACH(sd, &pool->members) {
+	FDSET_FOREACH(sd, &roster->pool->members) {
 		if (!notice_has_room(notice))
 			break;
-		notice_add(notice, pool->conns[sd]->nick.name);
+		notice_add(notice, roster->nicks[sd].name);
 		left--;
 	}
 	notice_more(notice, left);

@@ -10,12 +10,30 @@
 #ifndef CHATD_ROSTER_H
 #define CHATD_ROSTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "chat/notice.h"
 #include "chat/pool.h"
 
 #define ROSTER_PAUSE (10 * CLOCK_SECOND)
+
+/* What the others call a client. */
+struct nick {
+	char name[NOTICE_NAME + 1];
+	uint8_t len;       /* of name */
+	bool chosen;       /* by itself; else it is guestN */
+	bool told;         /* that it came, to the others */
+	bool spoke;        /* its first line has come */
+	int64_t chosen_at; /* when it last chose */
+};
+
+struct roster {
+	const struct pool *pool;
+	struct nick *nicks; /* by descriptor, in mode chat; zeros: no name */
+	int size;           /* of nicks */
+};
 
 enum roster_outcome {
 	ROSTER_CHANGED,
@@ -26,14 +44,39 @@ enum roster_outcome {
 	ROSTER_TOO_SOON,
 };
 
+void roster_init(struct roster *roster, const struct pool *pool);
+/* Nobody has a name any more. */
+void roster_free(struct roster *roster);
+/* Makes room for descriptor sd. Returns 0, or -1 when memory is refused. */
+int roster_reserve(struct roster *roster, int sd);
+
+/* Whether newcomers need room: names are given, or will be by the reload that goes on. */
+static inline bool
+roster_has_room(const struct roster *roster)
+{
+	return roster->size > 0;
+}
+
+/* That of conn, for whose descriptor there is room. */
+static inline struct nick *
+roster_nick(const struct roster *roster, const struct conn *conn)
+{
+	return &roster->nicks[conn->fd];
+}
+
+/* Its name, if it has chosen one, and its address: "alice (192.0.2.1:53412)". Returns text. */
+#define ROSTER_LABEL (ADDR_TEXT + NOTICE_NAME + 3)
+const char *roster_label(
+    const struct roster *roster, const struct conn *conn, char text[ROSTER_LABEL]);
+
 /* conn is guestN from now on. */
-void roster_enter(struct conn *conn);
-/* conn has no name any more. */
-void roster_forget(struct conn *conn);
+void roster_enter(struct roster *roster, const struct conn *conn);
+/* conn is no member any more. */
+void roster_forget(struct roster *roster, const struct conn *conn);
 /* conn wants a name of len bytes. What is not CHANGED changes nothing. */
 enum roster_outcome roster_choose(
-    const struct pool *pool, struct conn *conn, const char *name, size_t len);
+    struct roster *roster, const struct conn *conn, const char *name, size_t len);
 /* Adds all who are here, in the order of their descriptors. */
-void roster_list(const struct pool *pool, struct notice *notice);
+void roster_list(const struct roster *roster, struct notice *notice);
 
 #endif

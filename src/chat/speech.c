@@ -10,9 +10,9 @@
 #include "chat/grammar.h"
 #include "wire/line.h"
 
-#define PREFIX_MAX  (CONN_NAME + 2)
+#define PREFIX_MAX  (NOTICE_NAME + 2)
 /* One change of name is possible in a recv. */
-#define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2 * CONN_NAME)
+#define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2 * NOTICE_NAME)
 #define READ_MIN    512
 
 static const char help[] =
@@ -25,6 +25,7 @@ speech_init(struct speech *speech, struct pressure *pressure, struct notices *no
 	    .broadcast = pressure->broadcast,
 	    .pressure = pressure,
 	    .notices = notices,
+	    .roster = notices->roster,
 	};
 	speech_reconfigure(speech);
 }
@@ -76,7 +77,7 @@ static void
 list_here(const struct speech *speech, struct notice *notice)
 {
 	notice_begin(notice, "* here: ", " ");
-	roster_list(speech->broadcast->pool, notice);
+	roster_list(speech->roster, notice);
 	notice_end(notice);
 }
 
@@ -91,8 +92,8 @@ welcome(struct speech *speech, struct conn *conn)
 		return;
 	list_here(speech, &here);
 	len = snprintf(text, sizeof(text),
-	    "* welcome, %s; /name NAME gives you a name, /help tells more\n%s", conn->nick.name,
-	    here.text);
+	    "* welcome, %s; /name NAME gives you a name, /help tells more\n%s",
+	    roster_nick(speech->roster, conn)->name, here.text);
 	broadcast_tell(speech->broadcast, conn, text, (size_t)len);
 	show_history(speech, conn);
 }
@@ -100,7 +101,7 @@ welcome(struct speech *speech, struct conn *conn)
 void
 speech_welcome(struct speech *speech, struct conn *conn)
 {
-	roster_enter(conn);
+	roster_enter(speech->roster, conn);
 	welcome(speech, conn);
 }
 
@@ -112,9 +113,9 @@ begin(struct speech *speech)
 	const struct pool *pool = speech->broadcast->pool;
 
 	FDSET_FOREACH(sd, &pool->members) {
+		roster_enter(speech->roster, pool->conns[sd]);
 		/* Its first line was most likely a line of mode lines. */
-		pool->conns[sd]->nick.spoke = true;
-		roster_enter(pool->conns[sd]);
+		roster_nick(speech->roster, pool->conns[sd])->spoke = true;
 	}
 	FDSET_FOREACH(sd, &pool->members)
 		welcome(speech, pool->conns[sd]);
@@ -124,12 +125,9 @@ static void
 end(struct speech *speech)
 {
 	static const char text[] = "* names end here: from now on lines go out as they come in\n";
-	const struct pool *pool = speech->broadcast->pool;
 
 	broadcast_announce(speech->broadcast, text, strlen(text));
 	notices_clear(speech->notices);
-	FDSET_FOREACH(sd, &pool->members)
-		roster_forget(pool->conns[sd]);
 }
 
 void
@@ -148,6 +146,8 @@ speech_reconfigure(struct speech *speech)
 		begin(speech);
 	else if (!speech->on && was_on)
 		end(speech);
+	if (!speech->on)
+		roster_free(speech->roster);
 }
 
 /* --- for all */
@@ -195,8 +195,9 @@ speech_reserve(struct speech *speech, struct conn *conn, size_t room)
 struct writing {
 	struct speech *speech;
 	struct conn *conn;
-	char *run; /* texts from here are not in the history yet */
-	char *out; /* where the next one goes */
+	struct nick *nick; /* of conn */
+	char *run;         /* texts from here are not in the history yet */
+	char *out;         /* where the next one goes */
 };
 
 __attribute__((format(printf, 2, 3))) static void
@@ -223,7 +224,7 @@ keep_run(struct writing *writing)
 static void
 say(struct writing *writing, const char *text, size_t len)
 {
-	const struct nick *nick = &writing->conn->nick;
+	const struct nick *nick = writing->nick;
 
 	writing->out = (char *)mempcpy(writing->out, nick->name, nick->len);
 	*writing->out++ = ':';
@@ -238,7 +239,8 @@ static void
 log_renamed(const struct speech *speech, const struct conn *conn, const char *label)
 {
 	if (speech->broadcast->pool->config->log_connections)
-		log_info("%s on sd %d is now %s", label, conn->fd, conn->nick.name);
+		log_info("%s on sd %d is now %s", label, conn->fd,
+		    roster_nick(speech->roster, conn)->name);
 }
 
 /* The others learn of a first name with the next notices, of another one at once. */
@@ -246,13 +248,13 @@ static void
 tell_renamed(struct writing *writing, const struct nick *before)
 {
 	struct notices *notices = writing->speech->notices;
-	struct nick *nick = &writing->conn->nick;
+	struct nick *nick = writing->nick;
 
 	if (!nick->told) {
 		notices_came(notices);
 		return;
 	}
-	if (!notices_renamed(notices, writing->conn, before->name))
+	if (!notices_renamed(notices, nick, before->name))
 		return;
 	keep_run(writing);
 	writing->out += sprintf(writing->out, "* %s is now %s\n", before->name, nick->name);
@@ -264,22 +266,22 @@ choose(struct writing *writing, const char *name, size_t len)
 {
 	struct speech *speech = writing->speech;
 	struct conn *conn = writing->conn;
-	struct nick before = conn->nick;
-	char label[CONN_LABEL];
+	struct nick before = *writing->nick;
+	char label[ROSTER_LABEL];
 
-	conn_label(conn, label);
-	switch (roster_choose(speech->broadcast->pool, conn, name, len)) {
+	roster_label(speech->roster, conn, label);
+	switch (roster_choose(speech->roster, conn, name, len)) {
 	case ROSTER_CHANGED:
 		log_renamed(speech, conn, label);
 		tell_renamed(writing, &before);
-		answer(speech, "* you are %s\n", conn->nick.name);
+		answer(speech, "* you are %s\n", writing->nick->name);
 		break;
 	case ROSTER_SAME:
-		answer(speech, "* you are %s\n", conn->nick.name);
+		answer(speech, "* you are %s\n", writing->nick->name);
 		break;
 	case ROSTER_IMPOSSIBLE:
 		answer(speech, "* a name is a letter and up to %d letters, digits, - and _\n",
-		    CONN_NAME - 1);
+		    NOTICE_NAME - 1);
 		break;
 	case ROSTER_RESERVED:
 		answer(speech, "* %.*s is reserved\n", (int)len, name);
@@ -307,7 +309,7 @@ who(struct speech *speech)
 static enum speech_end
 take_line(struct writing *writing, char *line, size_t len)
 {
-	struct nick *nick = &writing->conn->nick;
+	struct nick *nick = writing->nick;
 	struct utterance said;
 
 	if (!nick->spoke && grammar_is_web(line, len))
@@ -355,7 +357,13 @@ speech_hear(struct speech *speech, struct conn *conn, const struct msg *heard)
 {
 	char *tail = arena_tail(&speech->broadcast->intake.arena);
 	char *line = msg_data(heard), *last = line + heard->len, *next;
-	struct writing writing = {.speech = speech, .conn = conn, .run = tail, .out = tail};
+	struct writing writing = {
+	    .speech = speech,
+	    .conn = conn,
+	    .nick = roster_nick(speech->roster, conn),
+	    .run = tail,
+	    .out = tail,
+	};
 	enum speech_end result = SPEECH_GOES_ON;
 	size_t weight = queue_weight(&conn->queue);
 	bool answered = conn->life == CONN_OPEN && weight <= SPEECH_ANSWERS;

@@ -32,6 +32,7 @@ struct speech {
 	struct broadcast *broadcast;
 	struct pressure *pressure;
 	struct notices *notices;
+	struct roster *roster;
 	struct history history;
 	struct msg shown; /* the history as newcomers get it at this position of the log */
 	struct intake intake;
@@ -50,7 +51,7 @@ enum speech_end {
 
 void speech_init(struct speech *speech, struct pressure *pressure, struct notices *notices);
 void speech_free(struct speech *speech);
-/* After a reload. */
+/* After a reload. If the mode is chat now, the roster has room for all members. */
 void speech_reconfigure(struct speech *speech);
 
 /* conn has come in. */

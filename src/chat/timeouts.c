@@ -55,7 +55,7 @@ lag_due(struct timeouts *timeouts, struct conn *conn)
 
 /* Names it in the log once it has held everybody up for a while. */
 static int64_t
-hold_due(struct conn *conn)
+hold_due(const struct timeouts *timeouts, struct conn *conn)
 {
 	int64_t due = conn->window_began + TIMEOUTS_HOLD; /* still the first window */
 
@@ -63,7 +63,7 @@ hold_due(struct conn *conn)
 		return CLOCK_NEVER;
 	if (clock_now() < due)
 		return due;
-	pressure_log(conn, "holds everybody up");
+	pressure_log(timeouts->pressure, conn, "holds everybody up");
 	conn->hold_logged = true;
 	return CLOCK_NEVER;
 }
@@ -92,7 +92,7 @@ remove_slow(struct timeouts *timeouts)
 
 		if (!conn->above_high_water)
 			continue;
-		next = clock_sooner(next, hold_due(conn));
+		next = clock_sooner(next, hold_due(timeouts, conn));
 		stall = stall_due(timeouts, conn);
 		lag = lag_due(timeouts, conn);
 		if (now >= stall)

@@ -41,13 +41,13 @@ seconds_since(int64_t time)
 }
 
 static void
-write_client(const struct entry *entry)
+write_client(const struct roster *roster, const struct entry *entry)
 {
 	const struct conn *conn = entry->conn;
-	char text[CONN_LABEL];
+	char text[ROSTER_LABEL];
 
 	log_info("sd %d %s, %" PRIu64 " line%s, %" PRIu64 " bytes wait, silent for %" PRId64 " s%s",
-	    conn->fd, conn_label(conn, text), conn->lines, plural(conn->lines),
+	    conn->fd, roster_label(roster, conn, text), conn->lines, plural(conn->lines),
 	    entry->waits, seconds_since(conn->last_line_at),
 	    conn->above_high_water ? ", holds everybody up" : "");
 }
@@ -73,7 +73,7 @@ report_write(const struct chat *chat, int64_t started)
 	    plural(pool->count), chat->broadcast.lines, plural(chat->broadcast.lines),
 	    seconds_since(started), held);
 	for (uint32_t i = 0; i < count; i++)
-		write_client(&first[i]);
+		write_client(&chat->roster, &first[i]);
 	if (count < pool->count)
 		log_info("and %u more client%s", pool->count - count, plural(pool->count - count));
 }

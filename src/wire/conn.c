@@ -1,10 +1,8 @@
 #include "wire/conn.h"
 
-#include <bsd/string.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,19 +25,6 @@ conn_new(int fd, const struct addr *addr)
 	*conn = (struct conn){.fd = fd, .last_line_at = clock_now(), .addr = *addr};
 	queue_init(&conn->queue);
 	return conn;
-}
-
-const char *
-conn_label(const struct conn *conn, char text[CONN_LABEL])
-{
-	char addr[ADDR_TEXT];
-
-	addr_format(&conn->addr, addr);
-	if (conn->nick.chosen)
-		snprintf(text, CONN_LABEL, "%s (%s)", conn->nick.name, addr);
-	else
-		strlcpy(text, addr, CONN_LABEL);
-	return text;
 }
 
 void

@@ -32,23 +32,6 @@ struct part {
 	uint32_t off, len;
 };
 
-/* What the others call it, see roster.h; none in mode lines. */
-#define CONN_NAME 15
-struct nick {
-	char name[CONN_NAME + 1];
-	uint8_t len;       /* of name */
-	bool chosen;       /* by itself; else it is guestN */
-	bool told;         /* that it came, to the others */
-	bool spoke;        /* its first line has come */
-	int64_t chosen_at; /* when it last chose */
-};
-
-/* What it may say now, see rate.h. */
-struct bucket {
-	int64_t debt; /* millionths of a byte, at the time at */
-	int64_t at;
-};
-
 struct conn {
 	struct queue queue; /* first, since a broadcast touches only this */
 	int fd;
@@ -70,10 +53,6 @@ struct conn {
 	struct line line;         /* an unfinished line */
 	int64_t last_line_at;     /* when its last line came, or the connection itself */
 	struct addr addr;
-	struct nick nick;
-	struct bucket bucket;
-	LIST_ENTRY(conn) resting; /* in the list of rate.h, while rests */
-	bool rests;
 	TAILQ_ENTRY(conn) entry; /* in the one list it is in: by_last_line, leaving, or ended */
 };
 
@@ -103,10 +82,6 @@ struct reception {
 	const char *answer; /* to telnet commands, good until the next recv */
 	size_t answer_len;
 };
-
-/* Its name, if it has one, and its address: "alice (192.0.2.1:53412)". Returns text. */
-#define CONN_LABEL (ADDR_TEXT + CONN_NAME + 3)
-const char *conn_label(const struct conn *conn, char text[CONN_LABEL]);
 
 /* The conn takes over fd. Returns NULL when memory is refused. */
 struct conn *conn_new(int fd, const struct addr *addr);

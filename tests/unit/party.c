@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -70,6 +71,8 @@ party_configure(const char *text)
 
 	party.config = config_of(text);
 	seam_pass_at(party.now);
+	assert_int_equal(
+	    chat_reserve(&party.chat, party.config, MAX(chat_highest(&party.chat), 0)), 0);
 	chat_reconfigure(&party.chat, party.config);
 	config_free(before);
 }
@@ -92,8 +95,7 @@ party_join(const char *address)
 	/* So that they are served in the order in which they came. */
 	assert_true(guest == party.guests || guest->sd > guest[-1].sd);
 	seam_pass_at(party.now);
-	assert_int_equal(pool_reserve(&party.chat.pool, guest->sd), 0);
-	assert_int_equal(leaving_reserve(&party.chat.leaving, guest->sd), 0);
+	assert_int_equal(chat_reserve(&party.chat, party.config, guest->sd), 0);
 	assert_non_null(conn = conn_new(guest->sd, &addr));
 	pool_add(&party.chat.pool, conn);
 	party.chat.acceptor.unannounced++;

@@ -43,9 +43,9 @@ TEST(names_that_do_not_fit_are_counted)
 /* The end is as long as it can be. */
 TEST(the_longest_notice_has_its_limit)
 {
-	for (int first = 1; first <= CONN_NAME; first++) {
+	for (int first = 1; first <= NOTICE_NAME; first++) {
 		notice_begin(&notice, "* left: ", ", ");
-		notice_add(&notice, "abcdefghijklmno" + CONN_NAME - first);
+		notice_add(&notice, "abcdefghijklmno" + NOTICE_NAME - first);
 		add_many(100, "abcdefghijklm%02d");
 		notice_more(&notice, UINT32_MAX - notice.more);
 		notice_end(&notice);

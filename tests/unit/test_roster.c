@@ -7,12 +7,20 @@
 #include "party.h"
 #include "seam.h"
 
+static int
+setup(void **state)
+{
+	party_setup(state);
+	party_configure("mode = \"chat\";");
+	return 0;
+}
+
 static struct guest *
 enter(void)
 {
 	struct guest *guest = party_join(NULL);
 
-	roster_enter(party_conn(guest));
+	roster_enter(&party.chat.roster, party_conn(guest));
 	return guest;
 }
 
@@ -20,13 +28,19 @@ static enum roster_outcome
 choose(const struct guest *guest, const char *name)
 {
 	seam_pass_at(party.now);
-	return roster_choose(&party.chat.pool, party_conn(guest), name, strlen(name));
+	return roster_choose(&party.chat.roster, party_conn(guest), name, strlen(name));
+}
+
+static const struct nick *
+nick_of(const struct guest *guest)
+{
+	return roster_nick(&party.chat.roster, party_conn(guest));
 }
 
 static const char *
 name_of(const struct guest *guest)
 {
-	return party_conn(guest)->nick.name;
+	return nick_of(guest)->name;
 }
 
 TEST(at_first_a_client_is_called_by_its_descriptor)
@@ -36,8 +50,8 @@ TEST(at_first_a_client_is_called_by_its_descriptor)
 
 	snprintf(want, sizeof(want), "guest%d", a->sd);
 	assert_string_equal(name_of(a), want);
-	assert_int_equal(party_conn(a)->nick.len, strlen(want));
-	assert_false(party_conn(a)->nick.chosen);
+	assert_int_equal(nick_of(a)->len, strlen(want));
+	assert_false(nick_of(a)->chosen);
 	assert_int_equal(choose(a, want), ROSTER_SAME);
 }
 
@@ -101,7 +115,7 @@ TEST(all_are_listed_in_the_order_of_their_descriptors)
 
 	choose(b, "bob");
 	notice_begin(&notice, "* here: ", " ");
-	roster_list(&party.chat.pool, &notice);
+	roster_list(&party.chat.roster, &notice);
 	notice_end(&notice);
 	snprintf(want, sizeof(want), "* here: guest%d bob\n", a->sd);
 	assert_string_equal(notice.text, want);
@@ -112,17 +126,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(
-		at_first_a_client_is_called_by_its_descriptor, party_setup, party_teardown),
+		at_first_a_client_is_called_by_its_descriptor, setup, party_teardown),
 	    cmocka_unit_test_setup_teardown(
-		names_have_an_alphabet_and_a_length, party_setup, party_teardown),
+		names_have_an_alphabet_and_a_length, setup, party_teardown),
 	    cmocka_unit_test_setup_teardown(
-		a_name_is_unique_whatever_its_case, party_setup, party_teardown),
+		a_name_is_unique_whatever_its_case, setup, party_teardown),
 	    cmocka_unit_test_setup_teardown(
-		a_name_is_free_when_its_owner_goes, party_setup, party_teardown),
+		a_name_is_free_when_its_owner_goes, setup, party_teardown),
 	    cmocka_unit_test_setup_teardown(
-		a_change_is_possible_after_the_pause_and_not_before, party_setup, party_teardown),
+		a_change_is_possible_after_the_pause_and_not_before, setup, party_teardown),
 	    cmocka_unit_test_setup_teardown(
-		all_are_listed_in_the_order_of_their_descriptors, party_setup, party_teardown),
+		all_are_listed_in_the_order_of_their_descriptors, setup, party_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
