@@ -335,6 +335,25 @@ TEST(a_client_for_whom_memory_is_refused_is_told_so)
 	close(a);
 }
 
+/* More than there was room for at the start. */
+TEST(the_names_and_debts_of_many_have_room)
+{
+	static int guests[300];
+	char want[64];
+
+	host_start_quiet("mode = \"chat\"; limits = { rate = 1000; };");
+	for (size_t i = 0; i < LENGTH(guests); i++)
+		guests[i] = host_enter();
+	put_text(guests[LENGTH(guests) - 1], "x\n");
+	host_settle();
+	snprintf(want, sizeof(want), "guest%zu: x\n", HOST_FIRST + LENGTH(guests) - 1);
+	assert_non_null(strstr(get_text(guests[0], NULL), want));
+	for (size_t i = 0; i < LENGTH(guests); i++)
+		close(guests[i]);
+	host_settle();
+	assert_int_equal(host_status(), -1);
+}
+
 TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends)
 {
 	int a;
@@ -479,6 +498,7 @@ main(void)
 	    ACCEPTOR_TEST(clients_of_unix_sockets_are_of_no_address),
 	    ACCEPTOR_TEST(whoever_is_not_allowed_is_told_so),
 	    ACCEPTOR_TEST(a_client_for_whom_memory_is_refused_is_told_so),
+	    ACCEPTOR_TEST(the_names_and_debts_of_many_have_room),
 	    ACCEPTOR_TEST(many_refusals_are_a_few_lines_and_a_count_when_the_interval_ends),
 	    ACCEPTOR_TEST(without_descriptors_accepting_pauses_and_nothing_spins),
 	    ACCEPTOR_TEST(without_memory_of_the_kernel_accepting_pauses_too),

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -169,6 +170,45 @@ TEST(at_the_end_of_the_server_nobody_rests)
 	assert_int_equal(room(), 1 << 20);
 }
 
+TEST(without_a_rate_nothing_is_kept_and_who_rested_is_read)
+{
+	charge(RATE_BURST, 0);
+	assert_false(asks(a));
+	party_configure("");
+	assert_true(asks(a));
+	assert_null(party.chat.rate.buckets);
+	party_join(NULL);
+	assert_null(party.chat.rate.buckets);
+	party_configure("limits = { rate = 1000; };");
+	assert_int_equal(room(), RATE_BURST);
+}
+
+TEST(who_goes_leaves_no_debt_behind)
+{
+	int sd = a->sd;
+
+	charge(RATE_BURST, 0);
+	leaving_remove(&party.chat.leaving, party_conn(a), "a test");
+	assert_true(party.chat.rate.buckets[sd].debt == 0);
+	assert_false(fdset_has(&party.chat.rate.resting, sd));
+}
+
+TEST(where_memory_is_refused_the_debts_stay)
+{
+	struct rate *rate = &party.chat.rate;
+	int size = rate->size;
+
+	charge(1000, 0);
+	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+	assert_int_equal(rate_reserve(rate, size - 1), 0);
+	assert_int_equal(rate_reserve(rate, size), -1);
+	seam_reset();
+	assert_int_equal(room(), RATE_BURST - 1000);
+	assert_int_equal(rate_reserve(rate, size), 0);
+	assert_int_equal(room(), RATE_BURST - 1000);
+	assert_true(rate->buckets[size].debt == 0);
+}
+
 #define RATE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, party_teardown)
 
 int
@@ -186,6 +226,9 @@ main(void)
 	    RATE_TEST(a_rest_outlives_a_hold_of_the_pool),
 	    RATE_TEST(who_rests_may_be_removed),
 	    RATE_TEST(at_the_end_of_the_server_nobody_rests),
+	    RATE_TEST(without_a_rate_nothing_is_kept_and_who_rested_is_read),
+	    RATE_TEST(who_goes_leaves_no_debt_behind),
+	    RATE_TEST(where_memory_is_refused_the_debts_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

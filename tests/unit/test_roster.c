@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,6 +122,50 @@ TEST(all_are_listed_in_the_order_of_their_descriptors)
 	assert_string_equal(notice.text, want);
 }
 
+TEST(who_goes_leaves_no_name_behind)
+{
+	struct guest *a = enter();
+
+	choose(a, "alice");
+	party_leave(a);
+	party_settle();
+	assert_int_equal(party.chat.roster.nicks[a->sd].len, 0);
+	assert_false(party.chat.roster.nicks[a->sd].chosen);
+}
+
+TEST(where_memory_is_refused_the_names_stay)
+{
+	struct roster *roster = &party.chat.roster;
+	struct guest *a = enter();
+	int size = roster->size;
+
+	choose(a, "alice");
+	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
+	assert_int_equal(roster_reserve(roster, size - 1), 0);
+	assert_int_equal(roster_reserve(roster, size), -1);
+	seam_reset();
+	assert_string_equal(name_of(a), "alice");
+	assert_int_equal(roster_reserve(roster, size), 0);
+	assert_string_equal(name_of(a), "alice");
+	assert_int_equal(roster->nicks[size].len, 0);
+}
+
+TEST(mode_lines_keeps_no_names)
+{
+	struct guest *a = enter();
+	char with[ROSTER_LABEL], without[ROSTER_LABEL];
+
+	choose(a, "alice");
+	roster_label(&party.chat.roster, party_conn(a), with);
+	party_configure("");
+	assert_null(party.chat.roster.nicks);
+	party_join(NULL);
+	assert_null(party.chat.roster.nicks);
+	roster_label(&party.chat.roster, party_conn(a), without);
+	assert_memory_equal(with, "alice (", 7);
+	assert_memory_equal(with + 7, without, strlen(without));
+}
+
 int
 main(void)
 {
@@ -137,6 +182,10 @@ main(void)
 		a_change_is_possible_after_the_pause_and_not_before, setup, party_teardown),
 	    cmocka_unit_test_setup_teardown(
 		all_are_listed_in_the_order_of_their_descriptors, setup, party_teardown),
+	    cmocka_unit_test_setup_teardown(who_goes_leaves_no_name_behind, setup, party_teardown),
+	    cmocka_unit_test_setup_teardown(
+		where_memory_is_refused_the_names_stay, setup, party_teardown),
+	    cmocka_unit_test_setup_teardown(mode_lines_keeps_no_names, setup, party_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
