@@ -638,6 +638,43 @@ TEST(a_reload_may_open_many_listeners)
 	close(a);
 }
 
+/* Names and rates take memory: the reload that wants them gets all of it or changes nothing. */
+TEST(a_reload_to_mode_chat_is_refused_with_its_memory)
+{
+	bool done = false;
+	int a, b, refused = 0;
+
+	host_start_quiet("trace = false;");
+	a = host_enter();
+	b = host_enter();
+	for (unsigned long skip = 0; !done; skip++) {
+		const char *log;
+
+		host_log();
+		host_settings("trace = false; mode = \"chat\"; limits = { rate = 100000; };");
+		host_fail(SEAM_MEMORY, skip, SEAM_ALWAYS, ENOMEM);
+		host_interrupt(SIGHUP);
+		host_fail(SEAM_MEMORY, 0, 0, 0);
+		log = host_log();
+		done = strstr(log, "reloaded ") != NULL;
+		refused += strstr(log, "memory for descriptors: Cannot allocate memory\n") != NULL;
+		host_settle();
+		if (done)
+			break;
+		assert_non_null(strstr(log, ": not reloaded, the old settings stay\n"));
+		put_text(a, "x\n");
+		host_settle();
+		host_expect(b, "x\n");
+	}
+	assert_in_range(refused, 3, 100);
+	get_text(b, NULL);
+	put_text(a, "x\n");
+	host_settle();
+	assert_non_null(strstr(get_text(b, NULL), "guest4: x\n"));
+	close(a);
+	close(b);
+}
+
 TEST(a_refused_reload_changes_nothing)
 {
 	char want[1024];
@@ -1064,6 +1101,7 @@ main(void)
 	    SERVER_TEST(where_it_cannot_be_raised_enough_the_log_says_how_many_clients_that_allows),
 	    SERVER_TEST(a_reload_serves_nobody_who_was_ready_before_it),
 	    SERVER_TEST(a_reload_may_open_many_listeners),
+	    SERVER_TEST(a_reload_to_mode_chat_is_refused_with_its_memory),
 	    SERVER_TEST(a_refused_reload_changes_nothing),
 	};
 
