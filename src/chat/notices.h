@@ -36,9 +36,9 @@ void notices_clear(struct notices *notices);
 /* conn has chosen its first name. */
 void notices_came(struct notices *notices);
 /*
- * nick, whose coming was told, is another name now, and before the old one. Returns
+ * The client of nick, whose coming was told, has changed its name; before is the old one. Returns
  * whether all are to be told at once. Not so if the new name is one of those who have just left:
- * then before left, too, and nick came.
+ * then before left, too, and the new one came.
  */
 bool notices_renamed(struct notices *notices, struct nick *nick, const char *before);
 /* conn is no member any more, and still has its name. */

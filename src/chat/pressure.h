@@ -32,10 +32,10 @@
 struct pressure {
 	struct broadcast *broadcast;
 	struct pool *pool;
-	struct rate *rate; /* whose resting ones stay out of the read set */
-	struct roster *roster;
-	uint32_t above;      /* connections above high water, which hold the pool */
-	size_t budget;       /* bytes that all readers of the next pass may receive */
+	struct rate *rate;     /* whose resting ones stay out of the read set */
+	struct roster *roster; /* whose names the log shows */
+	uint32_t above;        /* connections above high water, which hold the pool */
+	size_t budget;         /* bytes that all readers of the next pass may receive */
 	uint64_t safe_until; /* position of the log: before it no other queue can pass the limit */
 	bool parked;         /* some clients are not asked about */
 	struct backoff kernel; /* rests after the kernel refused ready sockets */

@@ -12,7 +12,7 @@
 
 #define PREFIX_MAX  (NOTICE_NAME + 2)
 /* One change of name is possible in a recv. */
-#define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2 * NOTICE_NAME)
+#define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2UL * NOTICE_NAME)
 #define READ_MIN    512
 
 static const char help[] =

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "chat/grammar.h"
@@ -9,10 +10,9 @@ static struct utterance
 read_line(const char *text, const char *end)
 {
 	static char line[1024];
+	int len = snprintf(line, sizeof(line), "%s%s", text, end);
 
-	strcpy(line, text);
-	strcat(line, end);
-	return grammar_read(line, strlen(line));
+	return grammar_read(line, (size_t)len);
 }
 
 static void

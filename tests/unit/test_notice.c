@@ -45,7 +45,7 @@ TEST(the_longest_notice_has_its_limit)
 {
 	for (int first = 1; first <= NOTICE_NAME; first++) {
 		notice_begin(&notice, "* left: ", ", ");
-		notice_add(&notice, "abcdefghijklmno" + NOTICE_NAME - first);
+		notice_add(&notice, &"abcdefghijklmno"[NOTICE_NAME - first]);
 		add_many(100, "abcdefghijklm%02d");
 		notice_more(&notice, UINT32_MAX - notice.more);
 		notice_end(&notice);

@@ -163,7 +163,7 @@ TEST(who_rests_may_be_removed)
 
 TEST(at_the_end_of_the_server_nobody_rests)
 {
-	charge(10 * RATE_BURST, 0);
+	charge((size_t)10 * RATE_BURST, 0);
 	assert_false(asks(a));
 	chat_begin_end(&party.chat);
 	assert_true(asks(a));

@@ -128,8 +128,8 @@ TEST(answers_to_one_recv_have_the_same_limit)
 {
 	static char asked[6 * 1000 + 1];
 
-	for (int i = 0; i < 1000; i++)
-		strcpy(asked + 6 * i, "/help\n");
+	for (size_t i = 0; i < 1000; i++)
+		memcpy(&asked[6 * i], "/help\n", sizeof("/help\n"));
 	party_say(a, asked);
 	party_read(a);
 	party_settle();
@@ -170,8 +170,8 @@ TEST(whatever_grows_has_room)
 	party_expire();
 	party_settle();
 	party_hears(b, NULL);
-	for (int i = 0; i < 30000; i++) {
-		strcpy(said + 2 * i, "x\n");
+	for (size_t i = 0; i < 30000; i++) {
+		memcpy(&said[2 * i], "x\n", sizeof("x\n"));
 		len += (size_t)sprintf(want + len, "abcdefghijklmno: x\n");
 	}
 	party_say(a, said);
