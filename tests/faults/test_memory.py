@@ -61,7 +61,10 @@ class Session:
         for _ in range(20):
             since = self.daemon.stderr.mark()
             guest = self.party.add(address)
-            answer = self.daemon.stderr.wait_for(r" (connected|refused).*\n", since=since)
+            # Outsiders come in as well, and what the log says of them may be read late.
+            name = guest.connection.name
+            who = re.escape(name) if name else r"unix\(.*\)"
+            answer = self.daemon.stderr.wait_for(who + r" (connected|refused).*\n", since=since)
             if answer[1] == b"connected":
                 return guest
             self.party.wait(lambda g=guest: g.over, lambda: "it stays")
