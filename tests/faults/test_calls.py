@@ -418,16 +418,19 @@ def peace():
 
 
 def uses(peace_log, name):
-    """How often a call is used by the loader, before the first select, and after it."""
+    """How often a call is used by the loader, before the first select, and after it; and of these
+    before the end, which looks at those who leave as often as they take time."""
     count = collections.Counter()
-    phase = "loader"
+    phase, ends = "loader", False
     for line in peace_log:
         if traced.MAIN.match(line):
             phase = "start"
         if line.startswith(f"{name}("):
             count[phase] += 1
+            count["talk"] += phase == "serving" and not ends
         if line.startswith("pselect6"):
             phase = "serving"
+        ends |= line.startswith("--- SIGTERM")
     return count
 
 
@@ -439,7 +442,7 @@ def plan(row, name, count):
     if name != "close":
         later = sorted({1, 2, serving // 3, serving // 2} & set(range(1, serving + 1)))
         singles += [loader + start + n for n in later]
-    begins = [loader + start + n for n in (1, serving // 8) if 0 < n and name != "close"]
+    begins = [loader + start + n for n in (1, count["talk"] // 8) if 0 < n and name != "close"]
     effects = [f"error={error}" for error in row.errors.split()]
     effects += [f"retval={value}" for value in row.values]
     faults = []
