@@ -1,0 +1,274 @@
+"""examples/join: a person on a terminal, who stays in the chat."""
+
+import os
+import pathlib
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import termios
+
+import pytest
+
+from chatd import Client, Output, free_port, wait_until
+
+JOIN = pathlib.Path(__file__).parents[2] / "examples" / "join"
+NEEDS = ("sh", "cat", "mkfifo", "mktemp", "rm", "sed", "sleep", "tee", "rlwrap")
+AGAIN = "trying again every 2 seconds"
+
+
+class Person:
+    """join on a terminal of its own."""
+
+    def __init__(self, folder, *args, **env):
+        self.folder = folder  # where join puts what it needs while it runs
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            termios.tcsetwinsize(0, (24, 80))  # rlwrap wants to know
+            os.execvpe(JOIN, ["join", *args],
+                       {**os.environ, "TERM": "xterm", "TMPDIR": folder, **env})
+        self.status = None
+        self.shown = Output(os.dup(self.fd))
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def sees(self, text, since=0):
+        """Waits until the terminal has shown it, also in a line that has no end yet."""
+        try:
+            wait_until(lambda: text in self.shown.text()[since:])
+        except AssertionError:
+            raise AssertionError(f"no {text!r} in {self.shown.text()[since:]!r}") from None
+
+    def ends(self):
+        """The exit status; nothing of it is left then."""
+        self.shown.wait_for_end()
+        _, status = os.waitpid(self.pid, 0)
+        self.status = os.waitstatus_to_exitcode(status)
+        assert os.listdir(self.folder) == []
+        return self.status
+
+    def close(self):
+        if self.status is None:
+            os.killpg(self.pid, signal.SIGHUP)
+            self.shown.wait_for_end()
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def join(tmp):
+    """join(ARGUMENT..., VARIABLE=VALUE...) starts one."""
+    for program in ("rlwrap", "socat"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is missing")
+    folder = f"{tmp}/join"
+    os.mkdir(folder)
+    people = []
+    yield lambda *args, **env: people.append(Person(folder, *args, **env)) or people[-1]
+    for person in people:
+        person.close()
+
+
+def chat(start, **how):
+    """A chat that can be started again at the same port."""
+    return start(listen=[f"127.0.0.1:{free_port()}"], more='mode = "chat";', **how)
+
+
+def until(client, wanted):
+    while (line := client.line()) != wanted:
+        assert line, f"{wanted} did not come"
+
+
+def restart(d):
+    d.close_clients()
+    d.stop()
+    d.start()
+
+
+def only(tmp, *programs):
+    """A PATH on which there is nothing else."""
+    path = pathlib.Path(tmp, "bin")
+    path.mkdir()
+    for name in programs:
+        found = shutil.which(name)
+        if not found:
+            pytest.skip(f"{name} is missing")
+        (path / name).symlink_to(found)
+    return str(path)
+
+
+def test_a_half_typed_line_stays_over_a_reconnect_below_what_comes_in(start, join):
+    d = chat(start)
+    person = join("127.0.0.1", str(d.port))
+    person.sees("* welcome, guest")
+    person.type("half a li")
+    person.sees("half a li")
+    restart(d)
+    person.sees("join: the connection has ended; " + AGAIN)
+    person.sees("join: connected again")
+    other = d.client()
+    other.send(b"/name bob\nover here\n")
+    person.sees("bob: over here")
+    # It has a line of its own, and what was typed is shown again below.
+    wait_until(lambda: re.search(r"\rbob: over here\r*\n[^\n]*\rhalf a li$",
+                                 re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", person.shown.text())))
+    person.type("ne\n")
+    while not re.fullmatch(rb"guest\d+: half a line\n", line := other.line()):
+        assert line
+
+
+def test_a_name_is_taken_again_before_what_was_typed_meanwhile(start, join):
+    d = chat(start)
+    person = join("--name", "alice", "127.0.0.1", str(d.port))
+    person.sees("* you are alice")
+    d.stop()
+    person.sees(AGAIN)
+    person.type("I am still here\n")
+    since = len(person.shown.text())
+    d.start()
+    bob = d.client()
+    until(bob, b"alice: I am still here\n")
+    person.sees("* you are alice", since)
+
+    # What /name gave is remembered, too.
+    bob.send(b"/name bob\n")
+    until(bob, b"* you are bob\n")
+    restart(d)
+    person.sees("connected again", since)
+    carol = join("127.0.0.1", str(d.port))
+    carol.type("/name carol\n")
+    carol.sees("* you are carol")
+    restart(d)
+    watcher = d.client()
+    watcher.send(b"/name watcher\n")
+    seen = ""
+    while not all(name in seen for name in ("alice", "carol", "watcher")):
+        line = watcher.line().decode()
+        assert line
+        seen += line if line.startswith(("* came: ", "* here: ")) else ""
+
+
+@pytest.mark.parametrize("how", ["/quit\n", "\x04", "\x03"])
+@pytest.mark.parametrize("server", [True, False])
+def test_it_leaves(start, join, how, server):
+    d = chat(start)
+    watcher = d.client()
+    person = join("127.0.0.1", str(d.port if server else free_port()))
+    if server:
+        person.sees("* welcome, guest")
+        person.type("goodbye\n")
+        until(watcher, b"guest5: goodbye\n")
+    else:
+        person.sees("join: Connection refused; " + AGAIN)
+    person.type(how)
+    assert person.ends() == 0
+    if server:
+        d.stderr.wait_for(r"disconnected from sd 5: ")
+    assert person.shown.text().count("trying") == (0 if server else 1)
+
+
+def test_what_was_typed_before_the_end_is_said(start, join):
+    d = chat(start)
+    watcher = d.client()
+    person = join("127.0.0.1", str(d.port))
+    person.sees("* welcome, guest")
+    person.type("one\ntwo\n/quit\n")
+    until(watcher, b"guest5: one\n")
+    assert watcher.line() == b"guest5: two\n"
+    assert person.ends() == 0
+
+
+def test_a_terminal_that_goes_away_ends_it(start, join):
+    d = chat(start)
+    person = join("127.0.0.1", str(d.port))
+    person.sees("* welcome, guest")
+    os.killpg(person.pid, signal.SIGHUP)
+    d.stderr.wait_for(r"disconnected from sd 4: ")
+    assert person.ends() == 1
+
+
+def test_a_unix_socket(start, join, tmp):
+    path = f"{tmp}/a socket: (1,2)"
+    d = start(listen=["127.0.0.1:0", path], more='mode = "chat";')
+    watcher = d.client()
+    person = join(path)
+    person.sees("* welcome, guest")
+    person.type("hello \\n $(id)\n")
+    until(watcher, rb"guest6: hello \n $(id)" + b"\n")
+    person.type("/quit\n")
+    assert person.ends() == 0
+
+
+def test_without_socat_nc_does(start, join, tmp):
+    d = chat(start)
+    watcher = d.client()
+    person = join("127.0.0.1", str(d.port), PATH=only(tmp, *NEEDS, "nc"))
+    person.sees("* welcome, guest")
+    person.type("through nc\n")
+    until(watcher, b"guest5: through nc\n")
+    restart(d)
+    person.sees("join: the connection has ended; " + AGAIN)
+    person.sees("join: connected again")
+    person.type("\x04")
+    assert person.ends() == 0
+
+
+def say(*args, **env):
+    done = subprocess.run([JOIN, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, **env}, timeout=30, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_it_says_what_is_missing(tmp):
+    path = only(tmp, "sh", "sed")
+    assert say(PATH=path) == (1, "", "join: socat is missing: sudo apt install socat\n")
+    pathlib.Path(path, "nc").symlink_to("/bin/true")
+    assert say(PATH=path) == (1, "", "join: rlwrap is missing: sudo apt install rlwrap\n")
+    assert say("--tls", PATH=path) == (
+        1, "", "join: socat is missing, which --tls needs: sudo apt install socat\n")
+
+
+def test_it_explains_itself():
+    status, shown, errors = say("--help")
+    assert (status, errors) == (0, "")
+    assert shown.startswith("usage: join ") and max(map(len, shown.splitlines())) <= 80
+    for args, why in ((["--nme"], "there is no option --nme"), (["--name"], "--name needs a value"),
+                      (["a", "1", "b"], "too many arguments")):
+        assert say(*args) == (1, "", f"join: {why}; join --help tells more\n")
+
+
+def test_tls_checks_the_certificate(start, join, tmp):
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is missing")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", f"{tmp}/key",
+                    "-out", f"{tmp}/cert", "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+    d = chat(start)
+    port = free_port()
+    with subprocess.Popen(["socat", f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,"
+                           f"cert={tmp}/cert,key={tmp}/key,verify=0", f"TCP:127.0.0.1:{d.port}"],
+                          stderr=subprocess.DEVNULL, start_new_session=True) as front:
+        try:
+            wait_until(lambda: not reach(port))
+            person = join("--tls", "--ca", f"{tmp}/cert", "localhost", str(port))
+            person.sees("* welcome, guest")
+            person.type("/quit\n")
+            assert person.ends() == 0
+            stranger = join("--tls", "localhost", str(port))
+            stranger.sees(AGAIN)
+            assert "welcome" not in stranger.shown.text()
+            assert "certificate verify failed" in stranger.shown.text()
+        finally:
+            os.killpg(front.pid, signal.SIGTERM)
+
+
+def reach(port):
+    """Why nobody answers there, or None."""
+    try:
+        Client(("127.0.0.1", port)).close()
+    except OSError as why:
+        return why
+    return None
