@@ -10,6 +10,7 @@ It is spoken to through a pair of pipes: JSON, each message ended by a null byte
 """
 
 import base64
+import fcntl
 import json
 import os
 import re
@@ -39,9 +40,10 @@ class Browser:
         self.process = self._start(directory)
 
     def _start(self, directory):
-        to_read, self.out = os.pipe()
-        self.into, to_write = os.pipe()
-        # It speaks through descriptors 3 and 4.
+        its_end, self.out = os.pipe()
+        self.into, other_end = os.pipe()
+        # It speaks through descriptors 3 and 4, so the ends that it gets must be none of these.
+        to_read, to_write = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (its_end, other_end))
         command = ["bash", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write} {to_read}<&- {to_write}>&-',
                    "chromium", chromium(),
                    "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu",
@@ -50,8 +52,8 @@ class Browser:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, pass_fds=(to_read, to_write),
                                    env={**os.environ, "HOME": str(directory)})
-        os.close(to_read)
-        os.close(to_write)
+        for fd in (its_end, other_end, to_read, to_write):
+            os.close(fd)
         return process
 
     def _message(self, deadline):
