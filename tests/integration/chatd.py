@@ -639,6 +639,15 @@ def free_port(host="127.0.0.1"):
                 continue
 
 
+def reachable(port):
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        return True
+    except OSError:
+        return False
+
+
 def few_descriptors(number):
     """A command for `under` that allows so many descriptors for good: root might raise the limit
     again, unless it gives up the right to."""

@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from chatd import Client, Output, free_port, wait_until
+from chatd import Output, free_port, reachable, wait_until
 
 JOIN = pathlib.Path(__file__).parents[2] / "examples" / "join"
 NEEDS = ("sh", "cat", "mkfifo", "mktemp", "rm", "sed", "sleep", "tee", "rlwrap")
@@ -252,7 +252,7 @@ def test_tls_checks_the_certificate(start, join, tmp):
                            f"cert={tmp}/cert,key={tmp}/key,verify=0", f"TCP:127.0.0.1:{d.port}"],
                           stderr=subprocess.DEVNULL, start_new_session=True) as front:
         try:
-            wait_until(lambda: not reach(port))
+            wait_until(lambda: reachable(port))
             person = join("--tls", "--ca", f"{tmp}/cert", "localhost", str(port))
             person.sees("* welcome, guest")
             person.type("/quit\n")
@@ -263,12 +263,3 @@ def test_tls_checks_the_certificate(start, join, tmp):
             assert "certificate verify failed" in stranger.shown.text()
         finally:
             os.killpg(front.pid, signal.SIGTERM)
-
-
-def reach(port):
-    """Why nobody answers there, or None."""
-    try:
-        Client(("127.0.0.1", port)).close()
-    except OSError as why:
-        return why
-    return None

@@ -13,7 +13,7 @@ import tempfile
 import pytest
 
 import browser as chromium
-from chatd import PATIENCE, free_port, wait_until
+from chatd import PATIENCE, free_port, reachable, wait_until
 
 WEB = pathlib.Path(__file__).parents[2] / "examples" / "web"
 
@@ -55,14 +55,6 @@ def web():
     for process in running:
         os.killpg(process.pid, 15)
         process.wait(PATIENCE)
-
-
-def reachable(port):
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    except OSError:
-        return False
 
 
 class Server:
