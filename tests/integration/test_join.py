@@ -150,8 +150,8 @@ def test_a_name_is_taken_again_before_what_was_typed_meanwhile(start, join):
         seen += line if line.startswith(("* came: ", "* here: ")) else ""
 
 
-@pytest.mark.parametrize("how", ["/quit\n", "\x04", "\x03"])
-@pytest.mark.parametrize("server", [True, False])
+@pytest.mark.parametrize("how", ["/quit\n", "\x04", "\x03"], ids=["quit", "control-D", "control-C"])
+@pytest.mark.parametrize("server", [True, False], ids=["connected", "refused"])
 def test_it_leaves(start, join, how, server):
     d = chat(start)
     watcher = d.client()
