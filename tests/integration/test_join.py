@@ -21,12 +21,13 @@ AGAIN = "trying again every 2 seconds"
 class Person:
     """join on a terminal of its own."""
 
-    def __init__(self, folder, *args, **env):
+    def __init__(self, folder, *args, program=JOIN, cwd="/", **env):
         self.folder = folder  # where join puts what it needs while it runs
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             termios.tcsetwinsize(0, (24, 80))  # rlwrap wants to know
-            os.execvpe(JOIN, ["join", *args],
+            os.chdir(cwd)
+            os.execvpe(program, [program, *args],
                        {**os.environ, "TERM": "xterm", "TMPDIR": folder, **env})
         self.status = None
         self.shown = Output(os.dup(self.fd))
@@ -180,6 +181,14 @@ def test_what_was_typed_before_the_end_is_said(start, join):
     assert person.ends() == 0
 
 
+def test_it_starts_from_its_own_folder(start, join):
+    d = chat(start)
+    person = join("join", "127.0.0.1", str(d.port), program="sh", cwd=JOIN.parent)
+    person.sees("* welcome, guest")  # and not what the join of coreutils says
+    person.type("/quit\n")
+    assert person.ends() == 0
+
+
 def test_a_terminal_that_goes_away_ends_it(start, join):
     d = chat(start)
     person = join("127.0.0.1", str(d.port))
@@ -226,6 +235,9 @@ def test_it_says_what_is_missing(tmp):
     assert say(PATH=path) == (1, "", "join: socat is missing: sudo apt install socat\n")
     pathlib.Path(path, "nc").symlink_to("/bin/true")
     assert say(PATH=path) == (1, "", "join: rlwrap is missing: sudo apt install rlwrap\n")
+    pathlib.Path(path, "rlwrap").symlink_to("/bin/true")
+    assert say(PATH=path) == (
+        1, "", "join: this is for somebody at a terminal; a script says something with nc -N\n")
     assert say("--tls", PATH=path) == (
         1, "", "join: socat is missing, which --tls needs: sudo apt install socat\n")
 
