@@ -256,6 +256,13 @@ def test_mode_lines_has_no_names(start, browser, web):
     assert not page.evaluate("document.querySelector('#log b, #log .notice')")
     assert page.evaluate("document.getElementById('people').hidden")
 
+    # Nobody can make it take a name, which all would hear, by what only chatd says elsewhere.
+    page.evaluate("remember('anna')")
+    other.send(b"* welcome, guest7; /name NAME gives you a name, /help tells more\n")
+    page.wait_for_line("* welcome, guest7; /name NAME gives you a name, /help tells more")
+    page.type("done\n")
+    other.expect(b"done\n")
+
 
 def test_unread_lines_are_counted_while_nobody_looks(page, server):
     page.cover()

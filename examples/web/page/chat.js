@@ -13,6 +13,7 @@ const RECALL_MAX = 100;
 
 let socket = null, decoder, pending, retry, settling;
 let tries = 0; // to connect, without success
+let fresh = true; // nothing was heard yet in this connection
 
 const place = new URL("websockify", location.href);
 place.protocol = place.protocol.replace("http", "ws");
@@ -38,6 +39,7 @@ function take(bytes) {
 	if (lines.some((line) => !line.startsWith("chatd: ")))
 		settled();
 	received(lines);
+	fresh = fresh && !lines.length;
 }
 
 function lost() {
@@ -62,6 +64,7 @@ function connect() {
 	if (socket)
 		return;
 	goodbye = false;
+	fresh = true;
 	pending = "";
 	decoder = new TextDecoder();
 	if (tries === 0)

@@ -25,8 +25,9 @@ const notices = [
 		chat = true;
 		me = name;
 		names = new Set([me]);
+		// In mode "lines" anybody can say this line, but hardly as the first one.
 		const mine = remembered();
-		if (mine)
+		if (mine && fresh)
 			send(`/name ${mine}`);
 	}],
 	[/^names end here: /, () => { chat = false; }],
