@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from chatd import Output, free_port, reachable, wait_until
+from chatd import PATIENCE, Output, free_port, reachable, wait_until
 
 JOIN = pathlib.Path(__file__).parents[2] / "examples" / "join"
 NEEDS = ("sh", "cat", "mkfifo", "mktemp", "rm", "sed", "sleep", "tee", "rlwrap")
@@ -23,13 +23,13 @@ class Person:
 
     def __init__(self, folder, *args, program=JOIN, cwd="/", **env):
         self.folder = folder  # where join puts what it needs while it runs
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            termios.tcsetwinsize(0, (24, 80))  # rlwrap wants to know
-            os.chdir(cwd)
-            os.execvpe(program, [program, *args],
-                       {**os.environ, "TERM": "xterm", "TMPDIR": folder, **env})
-        self.status = None
+        self.fd, its = pty.openpty()
+        termios.tcsetwinsize(its, (24, 80))  # rlwrap wants to know
+        # A session of its own, whose terminal this is. setsid execs, so its number is that of join.
+        self.process = subprocess.Popen(
+            [shutil.which("setsid"), "--ctty", program, *args], stdin=its, stdout=its, stderr=its,
+            cwd=cwd, env={**os.environ, "TERM": "xterm", "TMPDIR": folder, **env})
+        os.close(its)
         self.shown = Output(os.dup(self.fd))
 
     def type(self, text):
@@ -45,16 +45,19 @@ class Person:
     def ends(self):
         """The exit status; nothing of it is left then."""
         self.shown.wait_for_end()
-        _, status = os.waitpid(self.pid, 0)
-        self.status = os.waitstatus_to_exitcode(status)
+        self.process.wait(PATIENCE)
         assert os.listdir(self.folder) == []
-        return self.status
+        return self.process.returncode
+
+    def hang_up(self):
+        """As the kernel does when a terminal goes away."""
+        os.killpg(self.process.pid, signal.SIGHUP)
 
     def close(self):
-        if self.status is None:
-            os.killpg(self.pid, signal.SIGHUP)
+        if self.process.poll() is None:
+            self.hang_up()
             self.shown.wait_for_end()
-            os.waitpid(self.pid, 0)
+            self.process.wait(PATIENCE)
         os.close(self.fd)
 
 
@@ -193,7 +196,7 @@ def test_a_terminal_that_goes_away_ends_it(start, join):
     d = chat(start)
     person = join("127.0.0.1", str(d.port))
     person.sees("* welcome, guest")
-    os.killpg(person.pid, signal.SIGHUP)
+    person.hang_up()
     d.stderr.wait_for(r"disconnected from sd 4: ")
     assert person.ends() == 1
 
