@@ -68,9 +68,11 @@ chat_run_due(struct chat *chat)
 	int64_t next =
 	    clock_sooner(broadcast_run_due(&chat->broadcast), pressure_run_due(&chat->pressure));
 
-	next = clock_sooner(next, rate_run_due(&chat->rate));
-	next = clock_sooner(next, notices_run_due(&chat->notices));
+	/* Before anybody's rest ends: select was not asked whether those who rested are silent. */
 	next = clock_sooner(next, timeouts_run_due(&chat->timeouts));
+	next = clock_sooner(next, rate_run_due(&chat->rate));
+	/* After those who are removed now have left. */
+	next = clock_sooner(next, notices_run_due(&chat->notices));
 	next = clock_sooner(next, leaving_run_due(&chat->leaving));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
 	line_trim();

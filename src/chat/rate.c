@@ -139,13 +139,15 @@ rate_run_due(struct rate *rate)
 	int64_t next = CLOCK_NEVER;
 
 	FDSET_FOREACH(sd, &rate->resting) {
-		const struct bucket *bucket = &rate->buckets[sd];
+		struct bucket *bucket = &rate->buckets[sd];
 		int64_t due = bucket->at + time_to(bucket->debt, BURST / 2, rate->per_second);
 
-		if (clock_now() >= due)
-			wake(rate, sd);
-		else
-			next = clock_sooner(next, due);
+		next = clock_sooner(next, due);
+		if (clock_now() < due)
+			continue;
+		/* At the rate that is in force now, whatever a reload brings. */
+		pay(bucket, rate->per_second);
+		wake(rate, sd);
 	}
 	return next;
 }

@@ -66,7 +66,10 @@ void rate_forget(struct rate *rate, const struct conn *conn);
 /* Nobody rests any more, whatever anybody says: the server ends. */
 void rate_end(struct rate *rate);
 
-/* Reads those again who have rested. Returns when the next one has, or CLOCK_NEVER. */
+/*
+ * Reads those again who have rested. Returns when the next one has, or CLOCK_NEVER; a time that has
+ * come if one just has: select is to be asked at once whether it is silent.
+ */
 int64_t rate_run_due(struct rate *rate);
 
 #endif

@@ -163,7 +163,9 @@ grown(size_t held, size_t room)
 static size_t
 shrunk(size_t held, size_t bytes)
 {
-	return (bytes - grown(held, 0)) * 2 / (2 + PREFIX_MAX);
+	size_t more = bytes - grown(held, 0);
+
+	return more / (2 + PREFIX_MAX) * 2 + MIN(more % (2 + PREFIX_MAX), 1);
 }
 
 /* Very short lines grow to ten times their length. So that they do not bring many times what a pass

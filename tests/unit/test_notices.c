@@ -158,6 +158,26 @@ TEST(who_leaves_is_told_however_it_goes)
 	party_expect(watcher, "* left: a1, b1, c1\n");
 }
 
+TEST(who_is_removed_for_a_limit_is_told_in_time_though_nothing_else_happens)
+{
+	struct guest *a = enter_as("alice");
+	int64_t next;
+
+	pass_time(NOTICES_PAUSE);
+	party_expect(watcher, "* came: alice\n");
+	party_configure("mode = \"chat\"; limits = { idle = 5; };");
+	party_settle();
+	party.now += 2 * CLOCK_SECOND;
+	say(watcher, "still here\n");
+	party.now += CLOCK_SECOND;
+	assert_true(party_has(a));
+	next = party_expire();
+	assert_false(party_has(a));
+	assert_true(next <= party.now + NOTICES_PAUSE);
+	pass_time(NOTICES_PAUSE);
+	party_expect(watcher, "* left: alice\n");
+}
+
 #define NOTICES_TEST(name) cmocka_unit_test_setup_teardown(name, setup, party_teardown)
 
 int
@@ -172,6 +192,7 @@ main(void)
 	    NOTICES_TEST(the_name_of_one_that_has_just_left_makes_nobody_two_people),
 	    NOTICES_TEST(without_memory_it_is_told_later),
 	    NOTICES_TEST(who_leaves_is_told_however_it_goes),
+	    NOTICES_TEST(who_is_removed_for_a_limit_is_told_in_time_though_nothing_else_happens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,8 +94,9 @@ TEST(a_rest_ends_when_half_of_the_burst_is_back)
 	party_expire();
 	assert_false(asks(a));
 	party.now++;
-	assert_true(party_expire() == CLOCK_NEVER);
+	assert_true(party_expire() == party.now); /* select is asked about it at once */
 	assert_true(asks(a));
+	assert_true(party_expire() == CLOCK_NEVER);
 	assert_int_equal(room(), RATE_BURST / 2);
 }
 
@@ -139,6 +140,60 @@ TEST(a_paste_comes_whole_with_a_delay)
 	}
 	assert_int_equal(len, want);
 	assert_false(party_has(a)); /* its last line is too long, and was not lost before */
+}
+
+TEST(who_rests_is_not_idle_before_it_could_speak)
+{
+	party_configure("limits = { rate = 1000; idle = 1; };");
+	party_say(a, party_line('x', 4000));
+	party_say(a, party_line('y', 4100));
+	for (int i = 0; i < 3; i++)
+		party_pass();
+	assert_false(asks(a));
+	party_say(a, "z\n");
+	party_say(b, "z\n");
+	party.now += 4 * CLOCK_SECOND;
+	party_settle();
+	party_say(b, "z\n");
+	party_settle();
+	party.now += CLOCK_SECOND - 1;
+	party_expire();
+	party_settle();
+	assert_true(party_has(a));
+	assert_int_equal(party_conn(a)->lines, 3);
+	party.now += CLOCK_SECOND;
+	party_settle();
+	party_expire();
+	assert_false(party_has(a));
+}
+
+TEST(a_rest_that_is_over_is_over_whatever_the_next_rate_is)
+{
+	charge((size_t)2 * RATE_BURST, 0);
+	party.now += 20 * CLOCK_SECOND;
+	party_expire();
+	assert_true(asks(a));
+	party_configure("limits = { rate = 1; };");
+	assert_true(room() >= RATE_BURST / 2);
+}
+
+TEST(the_last_byte_that_is_left_can_be_said_in_both_modes)
+{
+	static const char *const modes[] = {"lines", "chat"};
+	char text[80];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text), "mode = \"%s\"; limits = { rate = 1; };", modes[i]);
+		party_configure(text);
+		party.now += RATE_BURST * CLOCK_SECOND;
+		charge(RATE_BURST - 1, 0);
+		party_say(a, "ab");
+		party_pass();
+		assert_int_equal(conn_unread(party_conn(a)), 1);
+		party.now += RATE_BURST * CLOCK_SECOND;
+		party_expire();
+		party_settle();
+	}
 }
 
 TEST(a_rest_outlives_a_hold_of_the_pool)
@@ -223,6 +278,9 @@ main(void)
 	    RATE_TEST(without_a_limit_nobody_rests),
 	    RATE_TEST(the_fastest_and_the_slowest_rate_overflow_nothing),
 	    RATE_TEST(a_paste_comes_whole_with_a_delay),
+	    RATE_TEST(who_rests_is_not_idle_before_it_could_speak),
+	    RATE_TEST(a_rest_that_is_over_is_over_whatever_the_next_rate_is),
+	    RATE_TEST(the_last_byte_that_is_left_can_be_said_in_both_modes),
 	    RATE_TEST(a_rest_outlives_a_hold_of_the_pool),
 	    RATE_TEST(who_rests_may_be_removed),
 	    RATE_TEST(at_the_end_of_the_server_nobody_rests),
