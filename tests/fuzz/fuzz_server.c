@@ -60,6 +60,8 @@ is_owed(void)
 	for (int i = 0; i < WORLD_LISTENERS; i++)
 		if (world.listeners[i].waiting > 0)
 			return true;
+	if (world.ends == 0 && model_tells_later())
+		return true;
 	for (int i = 0; i < world.n_peers; i++) {
 		const struct peer *peer = &world.peers[i];
 

@@ -21,13 +21,26 @@ model_held(void)
 	return false;
 }
 
+static bool
+is_reloaded(void)
+{
+	return model.valid != (int)server.config->unix_mode;
+}
+
+/* Notices come after those who were ready have been served: without them it is what was seen then.
+ */
+static size_t
+heard(size_t lag)
+{
+	return lag - MIN(lag, model.announced);
+}
+
 /* Whether it still held when the time was looked at. A reload may have released it. */
 static bool
 holds_now(const struct peer *peer)
 {
-	bool reloaded = model.valid != (int)server.config->unix_mode;
-
-	return peer->holds && (!reloaded || model_lag(peer).most > model_limits()->queue);
+	return peer->holds &&
+	       (!is_reloaded() || heard(model_lag(peer).most) > model_limits()->queue);
 }
 
 bool
@@ -70,8 +83,10 @@ model_update_hold(struct peer *peer)
 	struct lag lag = model_lag(peer);
 	bool held = holds_now(peer), actual = model_conn(peer)->above_high_water;
 	/* Nothing is said any more once writing has begun. */
-	size_t peak = model_lag_at(peer, peer->before);
-	bool most = lag.most > limits->queue / 2 && (held || peak > limits->queue);
+	size_t peak = heard(model_lag_at(peer, peer->before));
+	bool looked = is_reloaded() || (model.readers > 0 && !world.forgets);
+	bool most =
+	    heard(lag.most) > limits->queue / 2 && (held || (looked && peak > limits->queue));
 	bool least = peer->n_candidates == 1 && most;
 
 	if (peer->deaf)
@@ -135,7 +150,10 @@ model_receives(struct peer *peer, size_t len)
 		check(!peer->ended && !peer->eof);
 		return;
 	}
-	check(model_is_in(peer) && !peer->too_long && !model.goodbye);
+	check(model_is_in(peer) && !model_must_leave(peer) && !model.goodbye);
+	if (model_has_rate() && len > model_rate_left(peer))
+		die("recv of %zu bytes from sd %d, its rate allows %zu", len, peer->sd,
+		    model_rate_left(peer));
 	if (len > MAX(LEAST, MIN(ROOM, share)))
 		die("recv of %zu bytes from sd %d, %zu may be received by %u", len, peer->sd,
 		    model.budget, model.readers);
@@ -177,12 +195,12 @@ model_check_served(struct peer *peer)
 static void
 check_asked(const struct peer *peer, bool readable, bool writable)
 {
-	bool rests = world.now < model.rest_until;
-
+	if (world.now < model.rest_until)
+		return;
 	if (peer->state == LEAVING) {
 		check(readable == !peer->eof && writable == !peer->written);
-	} else if (!rests) {
-		if (readable == peer->parked)
+	} else {
+		if (readable == (peer->parked || peer->rests))
 			die("sd %d: select is %sasked", peer->sd, readable ? "" : "not ");
 		if (peer->n_candidates == 1)
 			check(writable == (!peer->deaf && model_missing(peer) > 0));
@@ -221,8 +239,12 @@ void
 model_asks(int64_t timeout)
 {
 	bool waits = model_held() && model_members() >= model_limits()->clients && world.ends == 0;
+	int64_t due = world.now < model.rest_until ? CLOCK_NEVER : model.notices_due;
 
 	check_timeout(timeout);
+	due = MIN(due, model_next_wake());
+	if (due != CLOCK_NEVER)
+		check(timeout >= 0 && world.now + timeout <= due);
 	for (int fd = 3; fd < WORLD_FDS; fd++) {
 		const struct peer *peer = world_peer(fd);
 

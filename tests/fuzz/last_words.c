@@ -11,6 +11,8 @@
 
 enum reason {
 	TOO_LONG,
+	QUITS,
+	IS_WEB,
 	SHUT_OUT,
 	CROWDED,
 	CROWDED_HOST,
@@ -34,6 +36,10 @@ last_line(const struct peer *peer, enum reason reason, char *line, size_t size)
 	switch (reason) {
 	case TOO_LONG:
 		return snprintf(line, size, "chatd: line too long, at most %u bytes\n", l->line);
+	case QUITS:
+		return snprintf(line, size, "chatd: goodbye\n");
+	case IS_WEB:
+		return snprintf(line, size, "chatd: this is no web server\n");
 	case SHUT_OUT:
 		return snprintf(line, size, "chatd: your address is not allowed\n");
 	case CROWDED:
@@ -137,7 +143,8 @@ leave(struct peer *peer, unsigned reasons)
 	peer->left_at = peer->quiet_at = world.now;
 	peer->turn = model.turns++;
 	peer->holds = peer->parked = false;
-	model_cut(peer, reasons == 1U << THE_END);
+	model_forget_name(peer);
+	model_cut(peer, reasons == 1U << THE_END || reasons == 1U << QUITS);
 	model.actor = peer;
 	make_room();
 }
@@ -159,8 +166,9 @@ check_heard(void)
 void
 model_closes_listener(int index)
 {
-	/* Accepting has failed. */
-	bool has_reason = model.pause_until > (world.ends > 0 ? world.end_at : world.now);
+	/* Accepting has failed, or the time for it is over. */
+	bool has_reason = model.pause_until > (world.ends > 0 ? world.end_at : world.now) ||
+			  (world.ends > 0 && world.now >= world.end_at + SERVER_LISTEN);
 
 	model_event(NULL);
 	if (world.closing || world.cut_short)
@@ -182,10 +190,10 @@ reasons_of(const struct peer *peer)
 {
 	unsigned reasons = 0;
 
+	if (model_must_leave(peer))
+		return 1U << (peer->quits ? QUITS : peer->is_web ? IS_WEB : TOO_LONG);
 	if (model.goodbye)
 		return 1U << THE_END;
-	if (peer->too_long)
-		return 1U << TOO_LONG;
 	if (!model_allows(peer))
 		return 1U << SHUT_OUT;
 	if (model_stalls(peer))
@@ -234,7 +242,7 @@ model_touch(struct peer *peer)
 		return;
 	if (model_conn(peer)->life >= CONN_LEAVING)
 		leave(peer, reasons_of(peer));
-	check(!model_is_in(peer) || !peer->too_long);
+	check(!model_is_in(peer) || !model_must_leave(peer));
 }
 
 void

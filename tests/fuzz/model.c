@@ -16,9 +16,15 @@ const char *const model_allow_text[MODEL_ALLOW] = {
 const char *const model_deny_text[MODEL_DENY] = {NULL, "\"10.0.0.2\"", "\"fd00::/125\""};
 
 static bool
+has_ipv6(const struct peer *peer)
+{
+	return peer->listener == WORLD_LISTENERS - 1;
+}
+
+static bool
 allowed(const struct rules *rules, const struct peer *peer)
 {
-	bool v6 = peer->listener == WORLD_LISTENERS - 1;
+	bool v6 = has_ipv6(peer);
 	uint8_t host = peer->host;
 
 	if ((rules->deny == 1 && !v6 && host == 2) || (rules->deny == 2 && v6 && host < 8))
@@ -63,24 +69,37 @@ model_reset(void)
 	struct model fresh = {.entries = model.entries,
 	    .size = model.size,
 	    .text = {.data = model.text.data, .size = model.text.size},
+	    .history = {.data = model.history.data, .size = model.history.size},
+	    .always_chat = true,
+	    .notices_due = CLOCK_NEVER,
 	    .last_member = -1,
 	    .last_leaving = -1};
 
 	model = fresh;
 	model_trace_reset();
+	model_clear_notices();
 }
 
 int
-model_settings(struct rules r, const struct limits *l)
+model_settings(struct rules r, const struct limits *l, uint32_t history, bool chat)
 {
 	check(model.n_rules < SETTINGS_MAX);
 	model.rules[model.n_rules] = r;
 	model.most_line = MAX(model.most_line, l->line);
 	model.most_queue = MAX(model.most_queue, l->queue);
+	model.most_history = MAX(model.most_history, history);
+	model.always_chat &= chat;
+	model.ever_chat |= chat;
 	return model.n_rules++;
 }
 
 /* --- who is there */
+
+bool
+model_must_leave(const struct peer *peer)
+{
+	return peer->too_long || peer->quits || peer->is_web;
+}
 
 bool
 model_is_in(const struct peer *peer)
@@ -98,18 +117,20 @@ model_members(void)
 	return count;
 }
 
+/* All addresses of IPv6 are of one network. */
+static bool
+is_same_host(const struct peer *a, const struct peer *b)
+{
+	return has_ipv6(a) ? has_ipv6(b) : !has_ipv6(b) && a->host == b->host;
+}
+
 static uint32_t
 members_from(const struct peer *peer)
 {
 	uint32_t count = 0;
 
-	for (int i = 0; i < world.n_peers; i++) {
-		const struct peer *other = &world.peers[i];
-
-		count += model_is_in(other) && other->host == peer->host &&
-			 (other->listener == WORLD_LISTENERS - 1) ==
-			     (peer->listener == WORLD_LISTENERS - 1);
-	}
+	for (int i = 0; i < world.n_peers; i++)
+		count += model_is_in(&world.peers[i]) && is_same_host(&world.peers[i], peer);
 	return count;
 }
 
@@ -145,14 +166,17 @@ model_accept_failed(void)
 void
 model_accepted(struct peer *peer)
 {
-	uint32_t count = model.count - model.pass + 1;
+	uint32_t count;
 
 	tell("accepted as sd %d", peer->sd);
 	peer->state = ACCEPTED;
 	model.newcomer = peer;
 	peer->heard = peer->took = world.now;
 	peer->refused_before = memory.refused;
-	/* What was said earlier in this pass may still reach it. */
+	/* In mode lines what was said earlier in this pass may still reach it. */
+	if (model.chat)
+		model.pass = model.count;
+	count = model.count - model.pass + 1;
 	if (count > peer->candidates_size) {
 		peer->candidates_size = count;
 		peer->candidates = realloc(peer->candidates, count * sizeof(struct cursor));
@@ -174,16 +198,21 @@ admit(struct peer *peer)
 	check(!model_too_many() && !model_too_many_from(peer));
 	peer->state = MEMBER;
 	model.most_members = MAX(model.most_members, model_members());
+	if (model.chat)
+		model_welcome(peer);
 }
 
 void
 model_event(struct peer *peer)
 {
-	model_settle_answer();
 	if (model.newcomer != NULL && model.newcomer != peer)
 		admit(model.newcomer);
+	model_update_mode();
+	model_update_rates();
+	model_update_notices();
+	model_settle_offers();
 	if (model.actor != NULL && model.actor != peer) {
-		check(!model_is_in(model.actor) || !model.actor->too_long);
+		check(!model_is_in(model.actor) || !model_must_leave(model.actor));
 		model.actor = NULL;
 	}
 }
@@ -218,6 +247,8 @@ model_sent(struct peer *peer, const char *data, size_t len)
 	size_t beyond = len;
 
 	tell("sent to sd %d: %zu bytes", peer->sd, len);
+	if (model.always_chat)
+		model_look(peer, data, len);
 	if (peer->state != REFUSED)
 		beyond = model_advance(peer, data, len);
 	if (beyond > 0)
@@ -231,7 +262,7 @@ model_sent(struct peer *peer, const char *data, size_t len)
 static void
 check_member(struct peer *peer, size_t most)
 {
-	if (peer->left || peer->too_long)
+	if (peer->left || model_must_leave(peer))
 		die("sd %d is still there, though it was to be removed", peer->sd);
 	if (!model_allows(peer))
 		die("sd %d is still there, though it is not allowed", peer->sd);
@@ -273,12 +304,15 @@ check_end(void)
 static void
 check_memory(size_t most)
 {
-	size_t leaving = 0, bound;
+	size_t leaving = 0, bound, grown = model.ever_chat ? 10 : 1;
 
 	for (int i = 0; i < world.n_peers; i++)
 		leaving += world.peers[i].state == LEAVING;
-	bound = (12 + leaving) * MAX((size_t)ARENA_BUF, 2 * (model.most_line + 65536UL)) +
+	bound = (12 + leaving) * MAX((size_t)ARENA_BUF, 2 * grown * (model.most_line + 65536UL)) +
 		most * 66 + (model.most_members + leaving) * (model.most_line * 2UL + 4096) + 65536;
+	/* Answers, and histories that are not read. */
+	if (model.ever_chat)
+		bound += (model.most_members + leaving + 4) * (model.most_history + 24576UL);
 	if (memory.bytes > bound)
 		die("%zu bytes of memory, at most %zu may be", memory.bytes, bound);
 }
@@ -286,8 +320,11 @@ check_memory(size_t most)
 void
 model_pass_ends(void)
 {
-	size_t most = MAX(model.most_queue, 512 * model.most_members) + model.most_queue +
-		      model.most_members * model.most_line + (size_t)model.extra;
+	/* In mode chat a short line grows to ten times its length. */
+	size_t grown = model.ever_chat ? 10 : 1;
+	size_t most = (MAX(model.most_queue, 512 * model.most_members) * grown) + model.most_queue +
+		      model.most_members * (model.most_line + 17 * (grown - 1)) +
+		      (size_t)model.extra;
 
 	model_event(NULL);
 	if (memory.refused != model.pass_refused)
@@ -305,6 +342,9 @@ model_pass_ends(void)
 			check_member(peer, most);
 	}
 	check_end();
+	model_check_notices();
+	check(model.position == server.chat.broadcast.intake.arena.position);
+	model_wake();
 	model_update_budget();
 	check_memory(most);
 	model_trace_waits();
@@ -333,6 +373,7 @@ model_pass_begins(bool answered)
 	model.valid = (int)server.config->unix_mode;
 	model.pass_refused = model.refused = memory.refused;
 	model.skipped = false;
+	model.announced = 0;
 	model.readers = 0;
 	for (int i = 0; i < world.n_peers; i++) {
 		struct peer *peer = &world.peers[i];

@@ -28,7 +28,7 @@ extern const char *const model_allow_text[MODEL_ALLOW], *const model_deny_text[M
 
 void model_reset(void);
 /* Puts down the rules of a settings file that may become valid. Returns its number. */
-int model_settings(struct rules rules, const struct limits *limits);
+int model_settings(struct rules rules, const struct limits *limits, uint32_t history, bool chat);
 
 /* The server is about to wait: nobody is in between. */
 void model_pass_ends(void);
@@ -61,6 +61,8 @@ void model_shut(struct peer *peer);
 void model_closed(struct peer *peer);
 void model_closes_listener(int index);
 
+/* Whether notices are due some time. */
+bool model_tells_later(void);
 /* Bytes of the list that peer has still to get. */
 size_t model_missing(const struct peer *peer);
 

@@ -48,8 +48,10 @@ program_write_settings(void)
 	uint8_t which = take_byte(&program);
 	struct rules rules = {.allow = which % MODEL_ALLOW, .deny = (which >> 2) % MODEL_DENY};
 	struct limits limits = {.clients_per_address = (which >> 4) % 8, .stall = 1 + (flags >> 6)};
+	static const uint32_t rates[] = {0, 500, 8192, 1000000};
 	const char *comma = "";
-	uint32_t queue;
+	uint32_t queue, history = 0;
+	bool chat;
 	int number;
 
 	limits.clients = 1 + take_byte(&program) % 200;
@@ -58,10 +60,14 @@ program_write_settings(void)
 		limits.line *= 150;
 	limits.idle = take_byte(&program);
 	limits.lag = limits.idle / 8 % 4;
+	limits.rate = rates[limits.idle / 32 % 4];
+	chat = limits.idle >= 128;
 	limits.idle %= 8;
 	queue = take_byte(&program);
 	limits.queue = 1024 + queue * queue * 8; /* up to half a megabyte, most of them small */
-	number = model_settings(rules, &limits);
+	if (chat)                                /* of which a quarter of the queue is allowed */
+		history = limits.queue / 4 * take_byte(&program) / 255;
+	number = model_settings(rules, &limits, history, chat);
 	world.settings[0] = '\0';
 	append("listen = [ ");
 	for (int i = 0; i < WORLD_LISTENERS; i++)
@@ -72,9 +78,10 @@ program_write_settings(void)
 	append(" ];\ntrace = %s;\nlog_connections = %s;\nsanitize = %s;\n", truth(~flags & 8),
 	    truth(flags & 16), truth(flags & 32));
 	append("limits = { clients = %u; clients_per_address = %u; line = %u; queue = %u; "
-	       "stall = %u; lag = %u; idle = %u; };\n",
+	       "stall = %u; lag = %u; idle = %u; rate = %u; };\n",
 	    limits.clients, limits.clients_per_address, limits.line, limits.queue, limits.stall,
-	    limits.lag, limits.idle);
+	    limits.lag, limits.idle, limits.rate);
+	append("mode = \"%s\";\nhistory = %u;\n", chat ? "chat" : "lines", history);
 	if (rules.allow != 0)
 		append("allow = [ %s ];\n", model_allow_text[rules.allow]);
 	if (rules.deny != 0)
@@ -153,6 +160,43 @@ speak_telnet(struct peer *peer, uint8_t how)
 		bytes_add(&peer->sent, command, strlen(command));
 }
 
+/* What means something in mode chat, and what tries to look like something else. */
+static void
+speak_chat(struct peer *peer, uint8_t how)
+{
+	static const char *const phrases[] = {"/name alice\n", "/name ALICE \r\n", "/name bob\n",
+	    "/name guest5\n", "/name Chatd\n", "/name fifteen-letters\n",
+	    "/name sixteen_letters1\n", "/name \303\245sa\n", "/name al\377\373\001ice\n",
+	    "/name\n", "/who\n", "/help\n", "/shrug\n", "//who\n", "/quit\n", "/etc/passwd\n",
+	    "POST /x HTTP/1.1\r\n", "\n", "\r\n", "bob: hello\rbob\n", "* left: alice\n",
+	    "chatd: the server ends\n", "\342\200\256x\342\201\246\342\200\250y\302\205\n",
+	    "\300\257\355\240\200\377\033[2J\n", "/", "/na", "me x\n", "a line\n", "x\n"};
+	const size_t count = sizeof(phrases) / sizeof(phrases[0]);
+
+	if (how < 0xe0) {
+		bytes_add(&peer->sent, phrases[how % count], strlen(phrases[how % count]));
+		return;
+	}
+	/* Many of one kind. */
+	for (int i = 0; i < 300 && may_speak(peer); i++) {
+		const char *phrase = phrases[(10 + how % 32) % count];
+
+		bytes_add(&peer->sent, phrase, strlen(phrase));
+	}
+}
+
+/* All want a name that nobody else has, or the same one. */
+static void
+all_speak_names(uint8_t how)
+{
+	char text[32];
+
+	for (int i = 0; i < world.n_peers; i++)
+		if (may_speak(&world.peers[i]))
+			bytes_add(&world.peers[i].sent, text,
+			    (size_t)sprintf(text, "/name a-long-name%d\n", i % (how + 1)));
+}
+
 static const int socket_errors[] = {
     EAGAIN, EINTR, ENOBUFS, ENOMEM, ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH};
 static const int accept_errors[] = {
@@ -214,6 +258,10 @@ peer_acts(int action)
 		break;
 	case 11:
 		take_fault(&peer->send_fault, socket_errors, 8);
+		break;
+	case 12:
+		if (may_speak(peer))
+			speak_chat(peer, take_byte(&program));
 		break;
 	default:
 		speak_telnet(peer, take_byte(&program));
@@ -300,6 +348,10 @@ program_act(unsigned *mask)
 	} else if (action < 0xcf) {
 		peer_acts((action - 0x60) % 12);
 	} else if (action < 0xd0) {
+		peer_acts(13);
+	} else if (action == 0xe5) {
+		all_speak_names(take_byte(&program));
+	} else if (action == 0xe6) {
 		peer_acts(12);
 	} else if (action < 0xe7) {
 		machine_acts((action - 0xd0) % 12);

@@ -12,14 +12,14 @@
 /* Bytes of the answers to one recv: more are left out, whole ones. */
 #define ANSWERS_MAX (TELNET_ANSWERS_MAX / 3 * 3)
 
-static int
-index_of(const struct peer *peer)
+int
+model_index(const struct peer *peer)
 {
 	return (int)(peer - world.peers);
 }
 
-static void
-add(int origin, int only, const char *data, size_t len)
+void
+model_add(int origin, int only, const char *data, size_t len)
 {
 	struct entry *entry;
 
@@ -48,10 +48,14 @@ say_held(struct peer *peer, size_t whole)
 
 	if (whole == 0)
 		return;
-	if (server.config->sanitize)
-		model_sanitize(held->data, whole);
 	tell("said by sd %d: %zu bytes", peer->sd, whole);
-	add(index_of(peer), -1, held->data, whole);
+	if (model.chat) {
+		model_talk(peer, held->data, whole);
+	} else {
+		if (server.config->sanitize)
+			model_sanitize(held->data, whole);
+		model_add(model_index(peer), -1, held->data, whole);
+	}
 	held->len -= whole;
 	memmove(held->data, held->data + whole, held->len);
 	peer->heard = world.now;
@@ -61,7 +65,7 @@ static void
 say_lines(struct peer *peer)
 {
 	struct bytes *held = &peer->held;
-	size_t begin = 0, max = model_limits()->line;
+	size_t begin = 0, lines = 0, max = model_limits()->line;
 	const char *end;
 
 	while (!peer->too_long && begin < held->len) {
@@ -72,45 +76,35 @@ say_lines(struct peer *peer)
 			peer->too_long = true;
 		else
 			begin = (size_t)(end - held->data) + 1;
+		lines += !peer->too_long;
 	}
+	model_charge(peer, 0, lines);
 	say_held(peer, begin);
 }
 
 /* --- telnet */
 
-/* Whoever has too much waiting gets no answer. */
-static bool
-is_answered(const struct peer *peer)
+enum answered {
+	NOT,
+	MAYBE,
+	SURELY
+};
+
+/*
+ * Whoever has too much waiting gets no answer. What waits is looked at when the answers to commands
+ * of mode chat are there, in a span of their own, and perhaps two more before them.
+ */
+static enum answered
+is_answered(const struct peer *peer, size_t weight)
 {
 	const struct queue *queue = &model_conn(peer)->queue;
+	size_t now = weight;
 
-	check(peer->n_candidates > 1 || queue_bytes(queue) <= model_missing(peer));
-	return !peer->deaf && !peer->too_long && queue_weight(queue) < TELNET_ANSWERS_MAX;
-}
-
-static bool
-ends_with_answer(const struct queue *queue)
-{
-	return !queue_empty(queue) && queue->spans[queue->tail - 1].buf->arena == NULL;
-}
-
-void
-model_settle_answer(void)
-{
-	struct peer *peer = model.answered;
-	const struct queue *queue;
-
-	model.answered = NULL;
-	if (peer == NULL || memory.refused == model.refused || !model_is_in(peer))
-		return;
-	/* Without memory there may be none. */
-	queue = &model_conn(peer)->queue;
-	if (peer->n_candidates > 1 ? ends_with_answer(queue)
-				   : queue_bytes(queue) == model_missing(peer))
-		return;
-	model.count--;
-	model.text.len = model.entries[model.count].begin;
-	check(peer->n_candidates > 1 || queue_bytes(queue) == model_missing(peer));
+	if (peer->deaf || model_must_leave(peer) || weight >= TELNET_ANSWERS_MAX)
+		return NOT;
+	if (model.n_offers > 0)
+		now = model_missing(peer) + (queue->tail - queue->head + 3UL) * QUEUE_SPAN;
+	return now < TELNET_ANSWERS_MAX ? SURELY : MAYBE;
 }
 
 /* Takes the commands out of what came. Returns the length of the answers. */
@@ -126,7 +120,7 @@ hear(struct peer *peer, const char *data, size_t len, char **answer)
 	bytes_add(&text, all.data, all.len);
 	bytes_add(&answers, all.data, all.len);
 	peer->unfinished.len = 0;
-	if (server.config->sanitize)
+	if (server.config->sanitize || model.chat)
 		got = model_telnet(all.data, all.len, text.data, answers.data);
 	else
 		got.text = all.len;
@@ -139,16 +133,21 @@ hear(struct peer *peer, const char *data, size_t len, char **answer)
 void
 model_received(struct peer *peer, const char *data, size_t len)
 {
+	const struct queue *queue = &model_conn(peer)->queue;
+	size_t weight = queue_weight(queue), length;
+	enum answered answered;
 	char *answer;
-	size_t answered = hear(peer, data, len, &answer);
 
+	check(peer->n_candidates > 1 || queue_bytes(queue) <= model_missing(peer));
+	length = hear(peer, data, len, &answer);
+	model_charge(peer, len, 0);
 	say_lines(peer);
-	if (answered > 0 && is_answered(peer)) {
-		tell("answered to sd %d: %zu bytes", peer->sd, answered);
-		add(-1, index_of(peer), answer, answered);
-		model.answered = peer;
+	answered = length > 0 ? is_answered(peer, weight) : NOT;
+	if (answered != NOT) {
+		tell("answered to sd %d: %zu bytes", peer->sd, length);
+		model_offer(peer, answer, length, answered == MAYBE);
 	}
-	if (peer->too_long)
+	if (model_must_leave(peer))
 		model.actor = peer;
 }
 
@@ -164,10 +163,11 @@ model_eof(struct peer *peer)
 		bytes_add(held, "\n", 1);
 	say_lines(peer);
 	model.actor = peer;
-	if (peer->too_long)
+	if (model_must_leave(peer))
 		return;
 	model_trace("Connection closed for sd %d", peer->sd);
 	peer->left = true;
+	model_forget_name(peer);
 	model_cut(peer, true);
 }
 
@@ -179,7 +179,8 @@ part_of(const struct peer *peer, uint32_t number)
 {
 	const struct entry *entry = &model.entries[number];
 
-	if (entry->only >= 0 ? entry->only != index_of(peer) : entry->origin == index_of(peer))
+	if (entry->only >= 0 ? entry->only != model_index(peer)
+			     : entry->origin == model_index(peer))
 		return 0;
 	if (peer->is_cut && number > peer->cut.entry)
 		return 0;
@@ -293,6 +294,22 @@ model_advance(struct peer *peer, const char *data, size_t len)
 		die("sd %d gets what nobody said: %.*s", peer->sd, (int)MIN(len, 200), data);
 	peer->n_candidates = kept;
 	return beyond;
+}
+
+void
+model_append_missing(const struct peer *peer, struct cursor cursor, const struct offer *offers,
+    int count, unsigned mask, struct bytes *missing)
+{
+	for (; cursor.entry < model.count; cursor = (struct cursor){.entry = cursor.entry + 1}) {
+		const char *data = model.text.data + model.entries[cursor.entry].begin;
+		size_t part = part_of(peer, cursor.entry);
+		bool masked = false;
+
+		for (int i = 0; i < count; i++)
+			masked |= offers[i].entry == cursor.entry && (mask >> i & 1) != 0;
+		if (!masked && cursor.offset < part)
+			bytes_add(missing, data + cursor.offset, part - cursor.offset);
+	}
 }
 
 size_t

@@ -42,6 +42,7 @@ reset_peer(struct peer *peer)
 	    .sent = {.data = peer->sent.data, .size = peer->sent.size},
 	    .held = {.data = peer->held.data, .size = peer->held.size},
 	    .unfinished = {.data = peer->unfinished.data, .size = peer->unfinished.size},
+	    .seen = {.data = peer->seen.data, .size = peer->seen.size},
 	    .candidates = peer->candidates,
 	    .candidates_size = peer->candidates_size,
 	    .sd = -1,

@@ -87,11 +87,22 @@ struct peer {
 	struct cursor cut;       /* where what it gets ends */
 	bool deaf;               /* the server knows that it takes nothing */
 	bool too_long;           /* it has said a line that is: it has to leave */
+	bool quits, is_web;      /* or /quit; or its first line was that of a browser */
 	bool left;               /* the server knows its end of file: it is removed in this pass */
 	bool not_nonblocking;    /* ioctl failed */
 	bool query_failed;       /* another ioctl did */
 	uint64_t refused_before; /* allocations refused when it was accepted */
 	int64_t heard;           /* when its last line came, or it itself */
+	/* in mode chat */
+	char name[16];
+	bool chosen;       /* by itself */
+	bool mentioned;    /* its coming was told */
+	bool spoke;        /* its first line has come */
+	int64_t chosen_at; /* when it last chose */
+	struct bytes seen; /* the line that it is getting */
+	/* with a rate: what it has said and not yet paid for, in millionths of a byte */
+	int64_t debt, debt_at;
+	bool rests;
 	/* while it holds everybody up */
 	bool holds;
 	bool parked;          /* select is not asked about it before the next step */
