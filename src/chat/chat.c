@@ -76,7 +76,8 @@ chat_run_due(struct chat *chat)
 	next = clock_sooner(next, leaving_run_due(&chat->leaving));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
 	line_trim();
-	return next;
+	/* Telling somebody may have begun a rest just now. */
+	return clock_sooner(next, chat->broadcast.memory.until);
 }
 
 void

@@ -51,6 +51,7 @@ struct model {
 	uint64_t pass_refused; /* and until the pass began */
 	bool skipped;          /* in this pass a call failed */
 	int64_t rest_until;    /* until then the server may rest */
+	bool rested;           /* for want of memory, when it last waited */
 	int64_t pause_until;   /* or not accept */
 	uint64_t extra;        /* bytes received beyond what the holds allow */
 	/* mode chat */

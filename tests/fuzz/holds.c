@@ -243,6 +243,8 @@ model_asks(int64_t timeout)
 
 	check_timeout(timeout);
 	due = MIN(due, model_next_wake());
+	due = MIN(due, server.chat.broadcast.memory.until);
+	model.rested = backoff_rests(&server.chat.broadcast.memory);
 	if (due != CLOCK_NEVER)
 		check(timeout >= 0 && world.now + timeout <= due);
 	for (int fd = 3; fd < WORLD_FDS; fd++) {

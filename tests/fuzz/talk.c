@@ -227,7 +227,7 @@ end(void)
 	if (server.chat.broadcast.intake.arena.position != model.position)
 		model_add(-1, -1, text, strlen(text));
 	else
-		check(memory.refused != model.pass_refused || world.now < model.rest_until);
+		check(memory.refused != model.pass_refused || model.rested);
 	model_clear_notices();
 	for (int i = 0; i < world.n_peers; i++)
 		world.peers[i].mentioned = false;

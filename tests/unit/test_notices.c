@@ -144,6 +144,28 @@ TEST(without_memory_it_is_told_later)
 	party_expect(watcher, "* came: alice\n");
 }
 
+TEST(a_rest_that_a_notice_begins_ends_by_itself)
+{
+	struct guest *a = enter_as("alice");
+	const struct queue *queue = &party_conn(watcher)->queue;
+
+	/* Own lines lie between those of others, until one part more needs memory. */
+	do {
+		party_say(a, "x\n");
+		party_read(a);
+		party_say(watcher, "y\n");
+		party_read(watcher);
+	} while (queue->tail + BROADCAST_PLACES < queue->size);
+	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
+	party.now += NOTICES_PAUSE;
+	assert_true(party_expire() <= party.now + BACKOFF_REST);
+	assert_false(party_reading());
+	seam_reset();
+	party.now += BACKOFF_REST;
+	party_expire();
+	assert_true(party_reading());
+}
+
 TEST(who_leaves_is_told_however_it_goes)
 {
 	struct guest *a = enter_as("a1"), *b = enter_as("b1"), *c = enter_as("c1");
@@ -191,6 +213,7 @@ main(void)
 	    NOTICES_TEST(another_name_is_told_at_once),
 	    NOTICES_TEST(the_name_of_one_that_has_just_left_makes_nobody_two_people),
 	    NOTICES_TEST(without_memory_it_is_told_later),
+	    NOTICES_TEST(a_rest_that_a_notice_begins_ends_by_itself),
 	    NOTICES_TEST(who_leaves_is_told_however_it_goes),
 	    NOTICES_TEST(who_is_removed_for_a_limit_is_told_in_time_though_nothing_else_happens),
 	};
