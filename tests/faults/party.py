@@ -3,9 +3,13 @@
 The rule for every guest: it receives each line that any other guest sends while it is there, whole,
 once, and in one order that is the same for all. Faults may take a guest away; then chatd closes its
 connection, and only then may lines of it be missing, or those that it was still to get.
+
+In mode chat each guest has a name, and each line that it receives begins with the name of the one
+who said it; the lines of chatd itself are looked at, and do not count.
 """
 
 import itertools
+import re
 import select
 import time
 
@@ -53,16 +57,44 @@ class Guest:
         self.over = self.over or not piece
 
 
+class NamedGuest(Guest):
+    """A guest of mode chat, called pN from its first line on."""
+
+    def __init__(self, name, address):
+        super().__init__(name, address)
+        self.pending += b"/name " + self.called().encode() + b"\n"
+
+    def called(self):
+        return "p" + self.name.removeprefix("guest")
+
+    def lines(self):
+        """What others have said, in the history too, and last words."""
+        lines = []
+        for line in super().lines():
+            said = re.fullmatch(rb"([A-Za-z][\w-]{0,14}): (.*\n)", line, re.S)
+            if line.startswith(b"* ") or not line.endswith(b"\n"):
+                continue
+            if line.startswith(b"chatd: "):
+                lines.append(line)
+                continue
+            assert said, f"{self.name} got {line!r}, which bears no name"
+            speaker = re.search(rb"guest(\d+)(?: says |\n)", said[2])
+            assert speaker and said[1] == b"p" + speaker[1], f"{line!r} bears a wrong name"
+            lines.append(said[2])
+        return lines
+
+
 class Party:
-    def __init__(self):
+    def __init__(self, chat=False):
         self.guests = []
         self.numbers = itertools.count()
+        self.kind = NamedGuest if chat else Guest
 
     def present(self):
         return [guest for guest in self.guests if not guest.over]
 
     def add(self, address):
-        guest = Guest(f"guest{next(self.numbers)}", address)
+        guest = self.kind(f"guest{next(self.numbers)}", address)
         self.guests.append(guest)
         return guest
 

@@ -165,11 +165,12 @@ class Story:
 
     CLIENTS = 6
 
-    def __init__(self, trace, faults=()):
+    def __init__(self, trace, faults=(), mode="lines"):
+        self.mode = mode
         self.folder = tempfile.TemporaryDirectory(prefix="chatd-")
         self.path = self.folder.name
         self.manager = chatd.NotifySocket(f"{self.path}/notify")
-        self.party = Party()
+        self.party = Party(chat=mode == "chat")
         self.staying = []  # who is there when the end comes
         self.daemon = traced.Traced(
             self.path, trace, faults, files=16, listen=self.listen("old"), more=self.settings(),
@@ -180,7 +181,8 @@ class Story:
         return "127.0.0.1:0", f"{self.path}/{name}"
 
     def settings(self):
-        return (f"limits = {{ clients = {self.CLIENTS}; line = 4096; }};\n"
+        more = 'mode = "chat";\nhistory = "64K";\n' if self.mode == "chat" else ""
+        return (f"{more}limits = {{ clients = {self.CLIENTS}; line = 4096; }};\n"
                 f"unix = {{ owner = {os.getuid()}; mode = \"0600\"; }};\n"
                 'allow = [ "127.0.0.0/8" ];\n')
 
@@ -380,9 +382,9 @@ def check(story, row, ended):
             assert guest.received.endswith(chatd.FAREWELL), f"{guest.name} was not told of the end"
 
 
-def run(row, trace, fault, lasting):
+def run(row, trace, fault, lasting, mode):
     """One run. Returns what is wrong, as a text."""
-    story = Story(trace, [fault])
+    story = Story(trace, [fault], mode)
     ended = False
     try:
         try:
@@ -404,17 +406,26 @@ def run(row, trace, fault, lasting):
     return ""
 
 
-@pytest.fixture(scope="module")
-def peace():
+def live_in_peace(mode):
     """The log of a story without a fault."""
-    story = Story("all")
+    story = Story("all", mode=mode)
     try:
         story.live()
         assert story.daemon.wait() == 0
         story.party.check()
-        yield story.daemon.trace()
+        return story.daemon.trace()
     finally:
         story.close()
+
+
+@pytest.fixture(scope="module")
+def peace():
+    return live_in_peace("lines")
+
+
+@pytest.fixture(scope="module")
+def peace_in_chat():
+    return live_in_peace("chat")
 
 
 def uses(peace_log, name):
@@ -473,18 +484,33 @@ def test_every_row_has_a_call_that_is_made(peace):
             ] == []
 
 
-@pytest.mark.parametrize("row", [
-    pytest.param(row, id=row.call, marks=sanitizers_call if row.allocator else ())
-    for row in TABLE if row.errors or row.values])
-def test_a_failure_of(row, peace):
+def suffer_each(row, peace_log, mode):
     faults = []
     for name in row.names():  # strace counts the uses of each
-        faults += plan(row, name, uses(peace, name))
+        faults += plan(row, name, uses(peace_log, name))
     if not faults:
         pytest.skip("not called by main here")
     names = {*row.names(), "accept4", "pselect6"}
     trace = ",".join(f"?{name}" for name in sorted(names | {"openat"}))
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        wrong = threads.map(lambda fault: run(row, trace, *fault), faults)
+        wrong = threads.map(lambda fault: run(row, trace, *fault, mode), faults)
     wrong = [text for text in wrong if text]
     assert not wrong, "\n".join(wrong)
+
+
+def rows(*calls):
+    """Of these calls, or of all."""
+    return [pytest.param(row, id=row.call, marks=sanitizers_call if row.allocator else ())
+            for row in TABLE if (row.errors or row.values) and (not calls or row.call in calls)]
+
+
+@pytest.mark.parametrize("row", rows())
+def test_a_failure_of(row, peace):
+    suffer_each(row, peace, "lines")
+
+
+# Those that mode chat makes at other times, or in another number.
+@pytest.mark.parametrize("row", rows("accept4", "ioctl", "recvfrom", "sendto", "sendmsg",
+                                     "shutdown", "pselect6", "brk", "mmap", "munmap"))
+def test_in_mode_chat_a_failure_of(row, peace_in_chat):
+    suffer_each(row, peace_in_chat, "chat")

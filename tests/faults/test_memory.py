@@ -1,7 +1,8 @@
 """Every allocation is refused in turn, and memory is gone for a while, by a shim (memory.c).
 
 Before it serves, chatd then ends with status 1 and a message. Later nobody loses a line, nobody
-but a newcomer is turned away, and all goes on when memory is back.
+but a newcomer is turned away, and all goes on when memory is back. In mode chat each line bears its
+name all the same; what chatd itself says to somebody may be left out.
 """
 
 import concurrent.futures
@@ -24,8 +25,9 @@ pytestmark = [
 class Session:
     """A life of chatd that asks for all kinds of memory."""
 
-    def __init__(self, first=None, number=1, crowd=0):
+    def __init__(self, first=None, number=1, crowd=0, mode="lines"):
         """The first-th allocation from the start on is refused, and so many."""
+        self.mode = mode
         self.folder = tempfile.TemporaryDirectory(prefix="chatd-")
         self.path = self.folder.name
         self.shim = shims.memory(self.path)
@@ -33,17 +35,17 @@ class Session:
             shims.refuse(self.shim, first, number)
         self.crowd = crowd
         self.outsiders = []
-        self.party = Party()
+        self.party = Party(chat=mode == "chat")
         self.daemon = chatd.Daemon(self.path, listen=self.listen("old"), more=self.settings(),
                                    env=self.shim.env, ready=0)
 
     def listen(self, name):
         return "127.0.0.1:0", f"{self.path}/{name}"
 
-    @staticmethod
-    def settings():
-        return ('limits = { line = 70000; queue = 10000000; };\nallow = [ "127.0.0.0/8" ];\n'
-                'deny = "127.9.0.0/16";\n')
+    def settings(self, history=100000):
+        more = f'mode = "chat";\nhistory = {history};\n' if self.mode == "chat" else ""
+        return more + ('limits = { line = 70000; queue = 10000000; };\n'
+                       'allow = [ "127.0.0.0/8" ];\ndeny = "127.9.0.0/16";\n')
 
     def start(self):
         """Whether it serves. If not, it has ended."""
@@ -102,7 +104,11 @@ class Session:
                                 lambda: "a line is lost")
         slow.reads = True
         self.party.catch_up()
-        self.daemon.configure(listen=self.listen("new"), more=self.settings())
+        if self.mode == "chat":
+            for guest in (first, second):
+                guest.pending += b"/who\n/help\n"
+            self.talk()
+        self.daemon.configure(listen=self.listen("new"), more=self.settings(history=200000))
         since = self.daemon.stderr.mark()
         self.daemon.signal(1)
         self.daemon.stderr.wait_for(r"reloaded.*\n", since=since)
@@ -142,9 +148,9 @@ def all_of(numbers, check):
     assert not wrong, "\n".join(wrong)
 
 
-def session(first, number, crowd=0):
+def session(first, number, crowd=0, mode="lines"):
     """One session with a fault; what the start does is another test's."""
-    s = Session(first, number, crowd)
+    s = Session(first, number, crowd, mode)
     try:
         assert s.start()
         s.live()
@@ -156,21 +162,24 @@ def session(first, number, crowd=0):
         s.close()
 
 
+def count(**how):
+    """Allocations until it serves, and until it ends."""
+    s = Session(**how)
+    try:
+        assert s.start()
+        begin = s.shim.count
+        s.live()
+        end = s.shim.count
+        s.end()
+    finally:
+        s.close()
+    return begin, end
+
+
 @pytest.fixture(scope="module")
 def counts():
     """Allocations until it serves, and until it ends; the same with a crowd."""
-    found = []
-    for crowd in (0, 70):
-        s = Session(crowd=crowd)
-        try:
-            assert s.start()
-            found.append(s.shim.count)
-            s.live()
-            found.append(s.shim.count)
-            s.end()
-        finally:
-            s.close()
-    return found
+    return *count(), *count(crowd=70)
 
 
 @pytest.mark.parametrize("number", [1, shims.FOREVER], ids=["once", "for good"])
@@ -200,6 +209,12 @@ def test_an_allocation_that_is_refused_costs_nobody_a_line(counts):
 
 def test_some_refused_allocations_in_a_row_cost_nobody_a_line(counts):
     all_of(range(counts[0] + 1, counts[1] - 3, 3), lambda first: session(first, 4))
+
+
+def test_in_mode_chat_a_refused_allocation_costs_neither_a_line_nor_its_name():
+    begin, end = count(mode="chat")
+    all_of(range(begin + 1, end - 3), lambda first: session(first, 1, mode="chat"))
+    all_of(range(begin + 1, end - 3, 5), lambda first: session(first, 4, mode="chat"))
 
 
 def test_one_more_descriptor_than_there_is_memory_for_is_turned_away(counts):

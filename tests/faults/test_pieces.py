@@ -16,17 +16,18 @@ pytestmark = pytest.mark.skipif(bool(chatd.UNDER), reason="valgrind has the call
 
 
 @pytest.fixture
-def party():
-    party = Party()
+def party(mode):
+    party = Party(chat=mode == "chat")
     yield party
     party.close()
 
 
+@pytest.mark.parametrize("mode", ["lines", "chat"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_pieces_and_errors_that_pass_cost_nobody_a_line(start, party, tmp, seed):
+def test_pieces_and_errors_that_pass_cost_nobody_a_line(start, party, tmp, mode, seed):
     shim = shims.sockets(tmp, seed, pieces=400, errors=60)
     d = start(listen=("127.0.0.1:0", f"{tmp}/s"), env=shim.env, trace=False,
-              more="limits = { line = 5000; queue = 20000; };")
+              more=f'mode = "{mode}"; limits = {{ line = 5000; queue = 20000; }};')
     dice = random.Random(seed)
     for number in range(6):
         party.add(d.addresses()[number % 2])
