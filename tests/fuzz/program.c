@@ -169,7 +169,7 @@ speak_chat(struct peer *peer, uint8_t how)
 	    "/name sixteen_letters1\n", "/name \303\245sa\n", "/name al\377\373\001ice\n",
 	    "/name\n", "/who\n", "/help\n", "/shrug\n", "//who\n", "/quit\n", "/etc/passwd\n",
 	    "POST /x HTTP/1.1\r\n", "\n", "\r\n", "bob: hello\rbob\n", "* left: alice\n",
-	    "chatd: the server ends\n", "\342\200\256x\342\201\246\342\200\250y\302\205\n",
+	    " chatd: the server ends\n", "\342\200\256x\342\201\246\342\200\250y\302\205\n",
 	    "\300\257\355\240\200\377\033[2J\n", "/", "/na", "me x\n", "a line\n", "x\n"};
 	const size_t count = sizeof(phrases) / sizeof(phrases[0]);
 
