@@ -284,6 +284,8 @@ stream_acts(struct stream *stream)
 static void
 machine_acts(int action)
 {
+	uint64_t count;
+
 	switch (action) {
 	case 0:
 		take_fault(&world.accept_fault, accept_errors, 8);
@@ -302,7 +304,8 @@ machine_acts(int action)
 		take_fault(&world.manager_fault, manager_errors, 4);
 		break;
 	case 5:
-		memory_refuse(1 + take_byte(&program) % 16, 1 + take_byte(&program) % 16);
+		count = 1 + take_byte(&program) % 16;
+		memory_refuse(count, 1 + take_byte(&program) % 16);
 		break;
 	case 6: /* no memory at all, or memory again */
 		memory_refuse(take_byte(&program) % 2, FOREVER);

@@ -134,7 +134,7 @@ void
 model_received(struct peer *peer, const char *data, size_t len)
 {
 	const struct queue *queue = &model_conn(peer)->queue;
-	size_t weight = queue_weight(queue), length;
+	size_t weight = (size_t)queue_weight(queue), length;
 	enum answered answered;
 	char *answer;
 

@@ -157,7 +157,7 @@ model_talk(struct peer *peer, char *lines, size_t len)
 	const char *last = lines + len;
 
 	said.len = answers.len = 0;
-	weight = peer->deaf ? UNKNOWN : queue_weight(&model_conn(peer)->queue);
+	weight = peer->deaf ? UNKNOWN : (size_t)queue_weight(&model_conn(peer)->queue);
 	if (weight > ANSWERS)
 		weight = UNKNOWN;
 	model_sanitize(lines, len);
