@@ -1,27 +1,22 @@
 #include "chat/acceptor.h"
 
-#include <bsd/string.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/param.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "base/trace.h"
 
 #define WAIT_MAX 4 /* passes that a newcomer waits for room: a line and an end take two */
 
 static loop_serve on_readable;
 
 void
-acceptor_init(struct acceptor *acceptor, struct leaving *leaving, struct speech *speech)
+acceptor_init(struct acceptor *acceptor, struct admission *admission)
 {
 	*acceptor = (struct acceptor){
-	    .pool = leaving->broadcast->pool,
-	    .leaving = leaving,
-	    .speech = speech,
+	    .pool = admission->pool,
+	    .leaving = admission->leaving,
+	    .admission = admission,
 	    .class = {.readable = on_readable, .room = acceptor},
 	    .listeners = TAILQ_HEAD_INITIALIZER(acceptor->listeners),
 	    .pause = BACKOFF_NONE,
@@ -103,88 +98,6 @@ acceptor_close(struct acceptor *acceptor)
 	watch(acceptor);
 }
 
-/* In mode chat what was said before it came is history for it, and nothing else. */
-static void
-enter(struct acceptor *acceptor, struct conn *conn)
-{
-	if (acceptor->speech->on)
-		broadcast_hand_out(acceptor->leaving->broadcast);
-	pool_add(acceptor->pool, conn);
-	if (acceptor->speech->on)
-		speech_welcome(acceptor->speech, conn);
-}
-
-/* Returns whether the client is in. */
-static bool
-admit(struct acceptor *acceptor, struct conn *conn)
-{
-	struct pool *pool = acceptor->pool;
-	const struct limits *limits = &pool->config->limits;
-	char told[80], reason[80];
-
-	if (!access_allows(pool->config->access, &conn->addr)) {
-		strlcpy(told, "your address is not allowed", sizeof(told));
-		strlcpy(reason, "address not allowed", sizeof(reason));
-	} else if (pool->count >= limits->clients) {
-		snprintf(told, sizeof(told), "too many clients, at most %u", limits->clients);
-		strlcpy(reason, told, sizeof(reason));
-	} else if (limits->clients_per_address > 0 &&
-		   pool_count_host(pool, &conn->addr) >= limits->clients_per_address) {
-		snprintf(told, sizeof(told), "too many clients from your address, at most %u",
-		    limits->clients_per_address);
-		snprintf(reason, sizeof(reason), "too many clients from this address, at most %u",
-		    limits->clients_per_address);
-	} else {
-		enter(acceptor, conn);
-		acceptor->unannounced++;
-		return true;
-	}
-	leaving_refuse(acceptor->leaving, conn, told, reason);
-	return false;
-}
-
-/* There is no conn to leave with, so the line goes straight to the socket. */
-static void
-refuse_without_memory(int sd, const struct addr *addr)
-{
-	static const char line[] = "chatd: out of memory\n";
-	char text[ADDR_TEXT];
-
-	send(sd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
-	shutdown(sd, SHUT_WR);
-	trace_removing(sd);
-	log_limited(LOG_REFUSED, "%s refused: %s", addr_format(addr, text), strerror(ENOMEM));
-	close(sd);
-}
-
-/* What being a member, or leaving, takes of descriptor sd. */
-static int
-reserve(struct acceptor *acceptor, int sd)
-{
-	struct pressure *pressure = acceptor->leaving->pressure;
-
-	if (pool_reserve(acceptor->pool, sd) < 0 || leaving_reserve(acceptor->leaving, sd) < 0)
-		return -1;
-	if (roster_has_room(pressure->roster) && roster_reserve(pressure->roster, sd) < 0)
-		return -1;
-	return rate_has_room(pressure->rate) ? rate_reserve(pressure->rate, sd) : 0;
-}
-
-/* Returns whether the client is in. */
-static bool
-receive(struct acceptor *acceptor, int sd, const struct addr *addr)
-{
-	struct conn *conn = NULL;
-
-	trace_accepted(sd);
-	if (reserve(acceptor, sd) == 0)
-		conn = conn_new(sd, addr);
-	if (conn != NULL)
-		return admit(acceptor, conn);
-	refuse_without_memory(sd, addr);
-	return false;
-}
-
 #define DRAIN_MAX (SOMAXCONN + 1) /* as many as a backlog holds */
 
 /* What a change of the listeners needs to drain those that go. */
@@ -210,7 +123,7 @@ drain(struct listener *listener, void *context)
 		int sd = listener_accept(listener, &addr);
 
 		if (sd >= 0)
-			receive(acceptor, sd, &addr);
+			admission_receive(acceptor->admission, sd, &addr);
 		else if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
@@ -271,21 +184,6 @@ accepting_works(struct acceptor *acceptor)
 	acceptor->pause_logged = false;
 }
 
-/*
- * Whether a limit might turn the next newcomer away. Its address is not known yet; most likely it
- * is that of the one before.
- */
-static bool
-is_scarce(const struct pool *pool, const struct addr *before)
-{
-	const struct limits *limits = &pool->config->limits;
-
-	if (pool->count >= limits->clients)
-		return true;
-	return limits->clients_per_address > 0 &&
-	       (before == NULL || pool_count_host(pool, before) >= limits->clients_per_address);
-}
-
 /* While the pool is held, places may free up late: a newcomer without one stays in the backlog. */
 static bool
 must_wait(const struct acceptor *acceptor)
@@ -319,7 +217,7 @@ on_readable(void *room, int fd)
 	struct listener *listener = find(acceptor, fd);
 	struct addr addr;
 	int accepted = 0, sd;
-	bool busy = pool->class.ready > 0, scarce = is_scarce(pool, NULL);
+	bool busy = pool->class.ready > 0, scarce = admission_is_scarce(acceptor->admission, NULL);
 
 	for (int i = 0; i < ACCEPTOR_BATCH; i++) {
 		if (must_wait(acceptor))
@@ -330,11 +228,11 @@ on_readable(void *room, int fd)
 		}
 		if ((sd = listener_accept(listener, &addr)) >= 0) {
 			accepted++;
-			if (receive(acceptor, sd, &addr)) {
+			if (admission_receive(acceptor->admission, sd, &addr)) {
 				listener->waited = 0;
 				busy = true;
 			}
-			scarce = is_scarce(pool, &addr);
+			scarce = admission_is_scarce(acceptor->admission, &addr);
 		} else if (errno == EAGAIN) {
 			if (accepted > 0)
 				accepting_works(acceptor);
@@ -351,45 +249,10 @@ on_readable(void *room, int fd)
 		pause_accepting(acceptor, errno);
 }
 
-/* The first of those who came in in this pass: they are the last that the log does not know. */
-static struct conn *
-first_newcomer(const struct acceptor *acceptor)
-{
-	struct conn *conn = TAILQ_LAST(&acceptor->pool->by_last_line, conns), *first = NULL;
-
-	for (uint32_t left = acceptor->unannounced; left > 0 && conn != NULL;
-	     conn = TAILQ_PREV(conn, conns, entry)) {
-		if (conn->announced)
-			continue;
-		first = conn;
-		left--;
-	}
-	return first;
-}
-
-static void
-announce(struct acceptor *acceptor)
-{
-	struct conn *conn = first_newcomer(acceptor);
-	char text[ADDR_TEXT];
-
-	acceptor->unannounced = 0;
-	for (; conn != NULL; conn = TAILQ_NEXT(conn, entry)) {
-		if (conn->announced)
-			continue;
-		conn->announced = true;
-		if (!acceptor->pool->config->log_connections)
-			continue;
-		conn->probe = conn_said_nothing(conn);
-		(conn->probe ? log_debug : log_info)(
-		    "%s connected as sd %d", addr_format(&conn->addr, text), conn->fd);
-	}
-}
-
 int64_t
 acceptor_run_due(struct acceptor *acceptor, bool reaped)
 {
-	announce(acceptor);
+	admission_announce(acceptor->admission);
 	if (reaped)
 		backoff_end(&acceptor->pause);
 	backoff_run_due(&acceptor->pause);

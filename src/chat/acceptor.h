@@ -1,6 +1,5 @@
 /*
- * acceptor: lets clients in. Accepts at the listeners, then admits to the pool or refuses with one
- * line.
+ * acceptor: accepts clients at the listeners.
  *
  * When accepting fails because the machine has no more descriptors or memory, the listeners leave
  * the read set for ACCEPTOR_PAUSE, or until a connection ends: nothing spins, and the log says so
@@ -14,8 +13,7 @@
 
 #include "base/backoff.h"
 #include "base/loop.h"
-#include "chat/leaving.h"
-#include "chat/speech.h"
+#include "chat/admission.h"
 #include "conf/config.h"
 #include "wire/listeners.h"
 
@@ -25,16 +23,15 @@
 struct acceptor {
 	struct pool *pool;
 	struct leaving *leaving;
-	struct speech *speech;
+	struct admission *admission;
 	struct loop_class class; /* readers are the listeners */
 	struct listeners listeners;
 	struct backoff pause; /* rests after accepting failed, or a ready listener had nobody */
-	uint32_t unannounced; /* of those who came in in this pass, see acceptor_run_due */
 	bool server_ends;     /* everybody who waits is let in or refused */
 	bool pause_logged;    /* the log says that accepting does not work */
 };
 
-void acceptor_init(struct acceptor *acceptor, struct leaving *leaving, struct speech *speech);
+void acceptor_init(struct acceptor *acceptor, struct admission *admission);
 
 /* Opens the listeners of config, or takes over inherited descriptors. 0, or -1 logged. */
 int acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited);
@@ -48,10 +45,8 @@ void acceptor_drain(struct acceptor *acceptor);
 /* Nobody comes in any more. */
 void acceptor_close(struct acceptor *acceptor);
 
-/*
- * After a pass. Logs who came in, but for those who have gone already without a word: health
- * checks. reaped: connections have gone. Returns when a pause will be over.
- */
+/* After a pass. Announces who came in. reaped: connections have gone. Returns when a pause will be
+ * over. */
 int64_t acceptor_run_due(struct acceptor *acceptor, bool reaped);
 
 #endif

@@ -17,7 +17,8 @@ chat_init(struct chat *chat, const struct config *config, struct loop *loop)
 	leaving_init(&chat->leaving, &chat->pressure, &chat->notices);
 	clients_init(&chat->clients, &chat->leaving, &chat->speech);
 	timeouts_init(&chat->timeouts, &chat->leaving);
-	acceptor_init(&chat->acceptor, &chat->leaving, &chat->speech);
+	admission_init(&chat->admission, &chat->leaving, &chat->speech);
+	acceptor_init(&chat->acceptor, &chat->admission);
 }
 
 void

@@ -10,6 +10,7 @@
 #define CHATD_CHAT_H
 
 #include "chat/acceptor.h"
+#include "chat/admission.h"
 #include "chat/broadcast.h"
 #include "chat/clients.h"
 #include "chat/leaving.h"
@@ -32,6 +33,7 @@ struct chat {
 	struct leaving leaving;
 	struct clients clients;
 	struct timeouts timeouts;
+	struct admission admission;
 	struct acceptor acceptor;
 };
 

@@ -98,7 +98,7 @@ party_join(const char *address)
 	assert_int_equal(chat_reserve(&party.chat, party.config, guest->sd), 0);
 	assert_non_null(conn = conn_new(guest->sd, &addr));
 	pool_add(&party.chat.pool, conn);
-	party.chat.acceptor.unannounced++;
+	party.chat.admission.unannounced++;
 	acceptor_run_due(&party.chat.acceptor, false);
 	return guest;
 }
