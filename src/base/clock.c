@@ -11,11 +11,17 @@ clock_now(void)
 }
 
 int64_t
-clock_tick(void)
+clock_read(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = ts.tv_sec * CLOCK_SECOND + ts.tv_nsec / 1000;
+	return ts.tv_sec * CLOCK_SECOND + ts.tv_nsec / 1000;
+}
+
+int64_t
+clock_tick(void)
+{
+	now = clock_read();
 	return now;
 }

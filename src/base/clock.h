@@ -19,6 +19,8 @@
 int64_t clock_now(void);
 /* Reads the clock anew for this pass. */
 int64_t clock_tick(void);
+/* Reads the clock; the time of this pass stays. For work that has to stop in time. */
+int64_t clock_read(void);
 
 /* A function, since MIN would evaluate its arguments twice. */
 static inline int64_t

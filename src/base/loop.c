@@ -20,6 +20,7 @@ loop_free(struct loop *loop)
 	for (unsigned i = 0; i < loop->count; i++) {
 		fdset_free(&loop->classes[i]->readers);
 		fdset_free(&loop->classes[i]->writers);
+		fdset_free(&loop->classes[i]->pending);
 	}
 	fdset_free(&loop->readable);
 	fdset_free(&loop->writable);
@@ -30,7 +31,7 @@ loop_free(struct loop *loop)
 void
 loop_register(struct loop *loop, struct loop_class *class)
 {
-	class->readers = class->writers = FDSET_EMPTY;
+	class->readers = class->writers = class->pending = FDSET_EMPTY;
 	loop->classes[loop->count++] = class;
 }
 
@@ -57,7 +58,7 @@ loop_reserve(struct loop *loop, struct loop_class *class, int fd)
 		loop->size = size;
 	}
 	if (fdset_reserve(&class->readers, fd) < 0 || fdset_reserve(&class->writers, fd) < 0 ||
-	    fdset_reserve(&loop->readable, fd) < 0)
+	    fdset_reserve(&class->pending, fd) < 0 || fdset_reserve(&loop->readable, fd) < 0)
 		return -1;
 	return fdset_reserve(&loop->writable, fd);
 }
@@ -82,6 +83,7 @@ loop_remove(struct loop *loop, int fd)
 	loop->class_of[fd] = 0;
 	fdset_remove(&class->readers, fd);
 	fdset_remove(&class->writers, fd);
+	fdset_remove(&class->pending, fd);
 }
 
 static void
@@ -91,10 +93,18 @@ clear_ready(struct loop *loop)
 	fdset_clear(&loop->writable);
 }
 
-/* Fills the sets that select is asked about. */
-static void
+static bool
+has_pending(const struct loop_class *class)
+{
+	return !class->hold_readers && fdset_common(&class->pending, &class->readers) > 0;
+}
+
+/* Fills the sets that select is asked about. Returns whether any reader is pending. */
+static bool
 ask(struct loop *loop)
 {
+	bool pending = false;
+
 	clear_ready(loop);
 	for (unsigned i = 0; i < loop->count; i++) {
 		struct loop_class *class = loop->classes[i];
@@ -104,6 +114,23 @@ ask(struct loop *loop)
 			fdset_join(&loop->readable, &class->readers);
 		if (!class->hold_writers)
 			fdset_join(&loop->writable, &class->writers);
+		pending |= has_pending(class);
+	}
+	return pending;
+}
+
+/* Adds the readers that are pending to those that select called readable. */
+static void
+add_pending(struct loop *loop)
+{
+	for (unsigned i = 0; i < loop->count; i++) {
+		struct loop_class *class = loop->classes[i];
+
+		if (!has_pending(class))
+			continue;
+		FDSET_FOREACH(fd, &class->pending)
+			if (fdset_has(&class->readers, fd))
+				fdset_add(&loop->readable, fd);
 	}
 }
 
@@ -112,9 +139,11 @@ loop_wait(struct loop *loop, int64_t until)
 {
 	int64_t now = clock_now();
 	struct timespec timeout = {0};
+	bool pending = ask(loop);
 	int ready;
 
-	ask(loop);
+	if (pending)
+		until = now;
 	if (until > now) {
 		timeout.tv_sec = (time_t)((until - now) / CLOCK_SECOND);
 		timeout.tv_nsec = (long)((until - now) % CLOCK_SECOND * 1000);
@@ -132,6 +161,8 @@ loop_wait(struct loop *loop, int64_t until)
 		signals_take();
 	else
 		clear_ready(loop);
+	if (pending)
+		add_pending(loop);
 	for (unsigned i = 0; i < loop->count; i++)
 		loop->classes[i]->ready = fdset_common(&loop->readable, &loop->classes[i]->readers);
 	return 0;

@@ -10,6 +10,10 @@
  * may be given to another one only after the pass, or after loop_forget.
  *
  * The room fills the sets of its class itself, so that watching a recipient costs no call.
+ *
+ * Bytes that were received and not yet read, as TLS keeps them, are hidden from select. A reader
+ * that has some is pending: while there is one that may be read, the loop does not wait, and serves
+ * it as if it were readable.
  */
 #ifndef CHATD_LOOP_H
 #define CHATD_LOOP_H
@@ -33,6 +37,7 @@ struct loop_class {
 	bool hold_writers;    /* the same */
 	struct fdset readers; /* of the members; the room changes it as it likes */
 	struct fdset writers; /* the same */
+	struct fdset pending; /* the same; counts only for those that are readers too */
 	bool asked;           /* select was asked about its readers: those not ready are silent */
 	uint32_t ready;       /* how many of its readers are readable in this pass */
 };
