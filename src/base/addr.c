@@ -231,14 +231,25 @@ addr_is_multicast(const struct addr *addr)
 const char *
 endpoint_format(const struct endpoint *endpoint, char text[ADDR_TEXT])
 {
-	return endpoint->path[0] != '\0' ? endpoint->path : addr_format(&endpoint->addr, text);
+	char address[ADDR_TEXT];
+
+	if (endpoint->path[0] != '\0')
+		return endpoint->path;
+	strlcpy(text, endpoint->tls ? ENDPOINT_TLS : "", ADDR_TEXT);
+	strlcat(text, addr_format(&endpoint->addr, address), ADDR_TEXT);
+	return text;
+}
+
+bool
+endpoint_same_place(const struct endpoint *a, const struct endpoint *b)
+{
+	if (a->path[0] != '\0' || b->path[0] != '\0')
+		return strcmp(a->path, b->path) == 0;
+	return addr_same_host(&a->addr, &b->addr) && a->addr.port == b->addr.port;
 }
 
 bool
 endpoint_same(const struct endpoint *a, const struct endpoint *b)
 {
-	if (a->path[0] != '\0' || b->path[0] != '\0')
-		return strcmp(a->path, b->path) == 0;
-	return addr_same_host(&a->addr, &b->addr) && a->addr.port == b->addr.port &&
-	       a->v6only == b->v6only;
+	return endpoint_same_place(a, b) && a->v6only == b->v6only && a->tls == b->tls;
 }

@@ -28,12 +28,14 @@ struct addr {
 /* Where a listener listens: path, unless it is empty, else addr. */
 struct endpoint {
 	struct addr addr;
+	bool tls;       /* its clients speak TLS; never with a path */
 	bool v6only;    /* "::" without IPv4, which has an endpoint of its own */
 	bool optional;  /* left out if the machine lacks the address: "localhost" has two */
 	char path[108]; /* sun_path of unix(7) */
 };
 
-/* Room for every text of addr_format: "[", address, "%", scope, "]:", port. */
+/* Room for every text of addr_format: "[", address, "%", scope, "]:", port; and "tls://" before it.
+ */
 #define ADDR_TEXT 80
 
 /* "127.0.0.1:53412", "[::1]:53412", "unix(pid 4242, uid 1000)". Returns text. */
@@ -69,8 +71,12 @@ int addr_parse_port(struct addr *addr, const char *text, uint16_t port);
 void addr_from_peer(struct addr *addr, const struct sockaddr_storage *sa, int sd);
 socklen_t addr_to_sockaddr(const struct addr *addr, struct sockaddr_storage *sa);
 
-/* The path, or the address and port. Returns text, or the path itself. */
+/* The path, or "tls://" if so, and the address and port. Returns text, or the path itself. */
+#define ENDPOINT_TLS "tls://"
 const char *endpoint_format(const struct endpoint *endpoint, char text[ADDR_TEXT]);
+/* Whether both are the same path, or the same address and port. */
+bool endpoint_same_place(const struct endpoint *a, const struct endpoint *b);
+/* Whether both are served alike too. */
 bool endpoint_same(const struct endpoint *a, const struct endpoint *b);
 
 #endif

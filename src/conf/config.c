@@ -36,6 +36,16 @@ static const struct rule limit_rules[] = {
     {"lag", setting_number, FIELD(limits.lag), 0, CONFIG_MAX_LAG, "seconds", NULL},
     {"idle", setting_number, FIELD(limits.idle), 0, CONFIG_MAX_IDLE, "seconds", NULL},
     {"rate", setting_number, FIELD(limits.rate), 0, CONFIG_MAX_RATE, "bytes", NULL},
+    {"handshake", setting_number, FIELD(limits.handshake), 1, CONFIG_MAX_HANDSHAKE, "seconds",
+	NULL},
+    {0},
+};
+
+static const struct rule tls_rules[] = {
+    {"certificate", certificates_read_file, FIELD(tls.certificate), 0, 0, NULL, NULL},
+    {"key", certificates_read_file, FIELD(tls.key), 0, 0, NULL, NULL},
+    {"ca", certificates_read_file, FIELD(tls.ca), 0, 0, NULL, NULL},
+    {"clients", certificates_read_clients, FIELD(tls), 0, 0, NULL, NULL},
     {0},
 };
 
@@ -58,6 +68,7 @@ static const struct rule root_rules[] = {
     {"limits", setting_group, 0, 0, 0, NULL, limit_rules},
     {"allow", read_networks, ACCESS_ALLOW, 0, 0, NULL, NULL},
     {"deny", read_networks, ACCESS_DENY, 0, 0, NULL, NULL},
+    {"tls", setting_group, 0, 0, 0, NULL, tls_rules},
     {"unix", setting_group, 0, 0, 0, NULL, unix_rules},
     {0},
 };
@@ -213,7 +224,11 @@ draft_init(struct draft *draft, const char *file, uint16_t port)
 		    .fixed_port = port,
 		    .port = port != 0 ? port : CONFIG_PORT,
 		    .trace = true,
-		    .limits = {.clients = 1000, .line = 8192, .queue = 1048576, .stall = 30},
+		    .limits = {.clients = 1000,
+			.line = 8192,
+			.queue = 1048576,
+			.stall = 30,
+			.handshake = 10},
 		    .access = access_new(),
 		    .unix_mode = 0660,
 		    .unix_owner = (uid_t)-1,
@@ -228,6 +243,7 @@ static void
 free_parts(struct config *config)
 {
 	access_free(config->access);
+	certificates_clear(&config->tls);
 	free(config->endpoints);
 	free(config->file);
 }
@@ -269,6 +285,9 @@ draft_finish(struct draft *draft, struct source *source)
 	    listens_resolve(&draft->listens, (uint16_t)config->port, source, &config->n_endpoints);
 	access_sort(config->access);
 	check_history(draft, source);
+	certificates_check(&config->tls, source);
+	if (!certificates_are_set(&config->tls))
+		listens_refuse_tls(&draft->listens, source);
 	if (value == NULL || config->endpoints == NULL) {
 		free(value);
 		return NULL;

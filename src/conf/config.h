@@ -18,6 +18,7 @@
 
 #include "base/addr.h"
 #include "conf/access.h"
+#include "conf/certificates.h"
 #include "conf/files.h"
 #include "conf/source.h"
 
@@ -30,6 +31,7 @@
 #define CONFIG_MAX_QUEUE     1073741824 /* offsets in a buf have 32 bits */
 #define CONFIG_HISTORY_SHARE 4          /* so the history alone holds nobody up */
 #define CONFIG_MAX_STALL     86400      /* a day */
+#define CONFIG_MAX_HANDSHAKE 86400
 #define CONFIG_MAX_LAG       86400
 #define CONFIG_MAX_IDLE      31536000   /* a year */
 #define CONFIG_MAX_RATE      1073741824 /* 1G a second: more than a core can say */
@@ -40,9 +42,10 @@ struct limits {
 	uint32_t line;                /* bytes, the line's end included */
 	uint32_t queue;               /* bytes that wait for one client before senders are held */
 	uint32_t stall;               /* seconds */
-	uint32_t lag;  /* seconds to take queue bytes while others are held; 0: any */
-	uint32_t idle; /* seconds; 0: never */
-	uint32_t rate; /* bytes a second of one client, see rate.h; 0: any */
+	uint32_t lag;       /* seconds to take queue bytes while others are held; 0: any */
+	uint32_t idle;      /* seconds; 0: never */
+	uint32_t rate;      /* bytes a second of one client, see rate.h; 0: any */
+	uint32_t handshake; /* seconds of a TLS handshake */
 };
 
 struct config {
@@ -59,6 +62,7 @@ struct config {
 	bool chat;        /* the mode; false: bare lines */
 	uint32_t history; /* bytes, at most limits.queue / CONFIG_HISTORY_SHARE; 0: none */
 	struct limits limits;
+	struct certificates tls;
 	struct access *access;
 	mode_t unix_mode;
 	uid_t unix_owner; /* (uid_t)-1: as created */

@@ -9,10 +9,9 @@
 #include <sys/param.h>
 #include <syslog.h>
 
-#define LISTEN_FORMS                                                                           \
-	"\"address\", \"address:port\", \"[v6]:port\", \"localhost:port\" and \"/path\" of a " \
-	"unix "                                                                                \
-	"socket"
+#define LISTEN_FORMS                                                                        \
+	"\"address\", \"address:port\", \"[v6]:port\", \"localhost:port\", each also with " \
+	"\"" ENDPOINT_TLS "\" in front, and \"/path\" of a unix socket"
 
 void
 listens_clear(struct listens *listens)
@@ -104,9 +103,9 @@ can_listen(struct source *source, const config_setting_t *setting, const struct 
 
 static void
 take_address(struct source *source, const config_setting_t *setting, struct listens *listens,
-    const char *text)
+    const char *text, bool tls)
 {
-	struct endpoint endpoint = {0};
+	struct endpoint endpoint = {.tls = tls};
 	struct addr again;
 
 	if (addr_parse_port(&endpoint.addr, text, 0) < 0) {
@@ -131,11 +130,11 @@ take_address(struct source *source, const config_setting_t *setting, struct list
 /* Both of its addresses, without asking a resolver, which could make a reload wait. */
 static bool
 take_localhost(struct source *source, const config_setting_t *setting, struct listens *listens,
-    const char *text)
+    const char *text, bool tls)
 {
 	static const char localhost[] = "localhost";
 	const char *rest = text + MIN(strlen(text), strlen(localhost));
-	struct endpoint v4 = {0}, v6 = {.optional = true};
+	struct endpoint v4 = {.tls = tls}, v6 = {.tls = tls, .optional = true};
 	char address[ADDR_TEXT];
 
 	if (strncmp(text, localhost, strlen(localhost)) != 0 ||
@@ -162,11 +161,18 @@ take(struct source *source, const config_setting_t *setting, const struct rule *
     const char *text)
 {
 	struct listens *listens = listens_of(source, rule);
+	size_t prefix = strlen(ENDPOINT_TLS);
+	bool tls = strncmp(text, ENDPOINT_TLS, prefix) == 0;
+	const char *place = tls ? text + prefix : text;
 
-	if (text[0] == '/')
-		take_path(source, setting, listens, text);
-	else if (!take_localhost(source, setting, listens, text))
-		take_address(source, setting, listens, text);
+	if (tls && place[0] == '/')
+		setting_fault(source, setting,
+		    "\"%s\" is a unix socket, on which nobody listens in; allowed is \"%s\"", text,
+		    place);
+	else if (place[0] == '/')
+		take_path(source, setting, listens, place);
+	else if (!take_localhost(source, setting, listens, place, tls))
+		take_address(source, setting, listens, place, tls);
 }
 
 void
@@ -226,7 +232,7 @@ look_through(struct listen_entry **sorted, size_t count, const struct listen_ent
 		if (endpoint->addr.family == AF_INET6 && addr_is_any(&endpoint->addr))
 			endpoint->v6only =
 			    v4 != NULL && v4->endpoint.addr.port == endpoint->addr.port;
-		if (i > 0 && endpoint_same(&sorted[i - 1]->endpoint, endpoint))
+		if (i > 0 && endpoint_same_place(&sorted[i - 1]->endpoint, endpoint))
 			clash[sorted[i] - entries] = sorted[i - 1];
 		else if (any != NULL && covers(&any->endpoint, endpoint))
 			clash[sorted[i] - entries] = any;
@@ -241,7 +247,7 @@ tell(const struct listen_entry *entry, const struct listen_entry *other, struct 
 	struct source where = {.file = entry->file, .tell = source->tell};
 	char text[ADDR_TEXT], by[ADDR_TEXT];
 
-	if (endpoint_same(&entry->endpoint, &other->endpoint))
+	if (endpoint_same_place(&entry->endpoint, &other->endpoint))
 		source_say(&where, LOG_ERR, entry->line, "listen", "%s is named twice",
 		    endpoint_format(&entry->endpoint, text));
 	else
@@ -261,6 +267,25 @@ every_address(uint16_t port, size_t *count)
 	if (endpoint != NULL)
 		endpoint->addr = (struct addr){.family = AF_INET6, .port = port};
 	return endpoint;
+}
+
+void
+listens_refuse_tls(const struct listens *listens, struct source *source)
+{
+	char text[ADDR_TEXT];
+
+	for (size_t i = 0; i < listens->count; i++) {
+		const struct listen_entry *entry = &listens->entries[i];
+		struct source where = {.file = entry->file, .tell = source->tell};
+
+		if (!entry->endpoint.tls)
+			continue;
+		source_say(&where, LOG_ERR, entry->line, "listen",
+		    "%s takes tls.certificate and tls.key",
+		    endpoint_format(&entry->endpoint, text));
+		source->faults += where.faults;
+		return;
+	}
 }
 
 struct endpoint *

@@ -33,6 +33,8 @@ setting_read listens_read;
  */
 struct endpoint *listens_resolve(
     struct listens *listens, uint16_t port, struct source *source, size_t *count);
+/* There are no certificates: a fault of the first entry that needs them. */
+void listens_refuse_tls(const struct listens *listens, struct source *source);
 void listens_clear(struct listens *listens);
 
 #endif

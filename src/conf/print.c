@@ -28,13 +28,21 @@ print_path(const char *path, FILE *out)
 static void
 print_endpoint(const struct endpoint *endpoint, FILE *out)
 {
-	const char *format = endpoint->addr.family == AF_INET ? "\"%s:%u\"" : "\"[%s]:%u\"";
+	const char *format = endpoint->addr.family == AF_INET ? "\"%s%s:%u\"" : "\"%s[%s]:%u\"";
 	char host[ADDR_TEXT];
 
 	if (endpoint->path[0] != '\0')
 		print_path(endpoint->path, out);
 	else
-		fprintf(out, format, addr_format_host(&endpoint->addr, host), endpoint->addr.port);
+		fprintf(out, format, endpoint->tls ? ENDPOINT_TLS : "",
+		    addr_format_host(&endpoint->addr, host), endpoint->addr.port);
+}
+
+static void
+print_localhost(const struct endpoint *endpoint, FILE *out)
+{
+	fprintf(out, "\"%slocalhost:%u\"", endpoint->tls ? ENDPOINT_TLS : "",
+	    (unsigned)endpoint->addr.port);
 }
 
 static void
@@ -44,8 +52,7 @@ print_listen(const struct config *config, FILE *out)
 	for (size_t i = 0; i < config->n_endpoints; i++) {
 		fputs(i > 0 ? ",\n           " : " ", out);
 		if (i + 1 < config->n_endpoints && config->endpoints[i + 1].optional)
-			fprintf(
-			    out, "\"localhost:%u\"", (unsigned)config->endpoints[i++].addr.port);
+			print_localhost(&config->endpoints[i++], out);
 		else
 			print_endpoint(&config->endpoints[i], out);
 	}
@@ -80,7 +87,28 @@ print_limits(const struct limits *limits, FILE *out)
 	fprintf(out, "  lag = %u;\n", limits->lag);
 	fprintf(out, "  idle = %u;\n", limits->idle);
 	fprintf(out, "  rate = %u;\n", limits->rate);
+	fprintf(out, "  handshake = %u;\n", limits->handshake);
 	fputs("};\n", out);
+}
+
+static void
+print_file(const char *name, const struct named_file *file, FILE *out)
+{
+	if (file->path == NULL)
+		return;
+	fprintf(out, "  %s = ", name);
+	print_path(file->path, out);
+	fputs(";\n", out);
+}
+
+static void
+print_tls(const struct certificates *tls, FILE *out)
+{
+	fputs("tls = {\n", out);
+	print_file("certificate", &tls->certificate, out);
+	print_file("key", &tls->key, out);
+	print_file("ca", &tls->ca, out);
+	fprintf(out, "  clients = \"%s\";\n};\n", certificates_clients(tls->clients));
 }
 
 static void
@@ -107,5 +135,6 @@ config_print(const struct config *config, FILE *out)
 	fprintf(out, "trace = %s;\n", truth(config->trace));
 	fprintf(out, "sanitize = %s;\n", truth(config->sanitize));
 	print_limits(&config->limits, out);
+	print_tls(&config->tls, out);
 	print_unix(config, out);
 }

@@ -414,16 +414,16 @@ TEST(an_unknown_setting_is_refused_and_the_known_ones_are_named)
 {
 	assert_string_equal(faults_of("\nprot = 80;\n"),
 	    "FILE:2: prot: unknown setting, allowed here are port, listen, mode, history, trace, "
-	    "log_connections, sanitize, limits, allow, deny, unix\n");
+	    "log_connections, sanitize, limits, allow, deny, tls, unix\n");
 	assert_string_equal(faults_of("limits = {\n  client = 80;\n};\n"),
 	    "FILE:2: limits.client: unknown setting, allowed here are clients, "
-	    "clients_per_address, line, queue, stall, lag, idle, rate\n");
+	    "clients_per_address, line, queue, stall, lag, idle, rate, handshake\n");
 	assert_string_equal(faults_of("unix = { mod = \"0600\"; };\n"),
 	    "FILE:1: unix.mod: unknown setting, allowed here are mode, owner, group\n");
 	/* Upper and lower case are not the same. */
 	assert_string_equal(faults_of("Port = 80;"),
 	    "FILE:1: Port: unknown setting, allowed here are port, listen, mode, history, trace, "
-	    "log_connections, sanitize, limits, allow, deny, unix\n");
+	    "log_connections, sanitize, limits, allow, deny, tls, unix\n");
 }
 
 TEST(a_group_that_is_none_is_refused)
@@ -480,7 +480,7 @@ TEST(a_bad_network_is_refused_with_its_line)
 	    "FILE:3: allow: \"everyone\" is no network, " NETWORK_FORMS
 	    "FILE:4: deny: \"::/129\" is no network, " NETWORK_FORMS
 	    "FILE:5: deny2: unknown setting, allowed here are port, listen, mode, history, trace, "
-	    "log_connections, sanitize, limits, allow, deny, unix\n");
+	    "log_connections, sanitize, limits, allow, deny, tls, unix\n");
 	assert_string_equal(faults_of("allow = ( 10, \"::\" );"),
 	    "FILE:1: allow: is a whole number, " NETWORK_FORMS);
 	assert_string_equal(
@@ -586,8 +586,8 @@ TEST(an_unknown_owner_or_group_is_refused)
 /* Faults and files */
 
 #define LISTEN_FORMS                                                                        \
-	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\" and " \
-	"\"/path\" of a unix socket\n"
+	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\", " \
+	"each also with \"tls://\" in front, and \"/path\" of a unix socket\n"
 
 TEST(several_faults_are_told_in_one_run_in_the_order_of_the_file)
 {
@@ -602,7 +602,7 @@ TEST(several_faults_are_told_in_one_run_in_the_order_of_the_file)
 	    "FILE:2: trace: is a whole number, allowed are true and false\n"
 	    "FILE:4: limits.line: 1 is out of range, allowed is 2 to 1048576 bytes\n"
 	    "FILE:5: limits.nonsense: unknown setting, allowed here are clients, "
-	    "clients_per_address, line, queue, stall, lag, idle, rate\n"
+	    "clients_per_address, line, queue, stall, lag, idle, rate, handshake\n"
 	    "FILE:7: listen: \"nowhere\" is no address to listen on, " LISTEN_FORMS);
 }
 

@@ -73,8 +73,8 @@ TEST(a_path_of_107_bytes_passes_and_one_of_108_does_not)
 }
 
 #define LISTEN_FORMS                                                                        \
-	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\" and " \
-	"\"/path\" of a unix socket\n"
+	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\", " \
+	"each also with \"tls://\" in front, and \"/path\" of a unix socket\n"
 
 static void
 expect_no_endpoint(const char *endpoint)

@@ -41,6 +41,10 @@ TEST(the_defaults_are_printed_with_every_setting)
 					     "  lag = 0;\n"
 					     "  idle = 0;\n"
 					     "  rate = 0;\n"
+					     "  handshake = 10;\n"
+					     "};\n"
+					     "tls = {\n"
+					     "  clients = \"any\";\n"
 					     "};\n"
 					     "unix = {\n"
 					     "  mode = \"0660\";\n"
@@ -54,9 +58,12 @@ TEST(what_is_printed_is_read_as_the_same)
 	    "",
 	    "listen = [ \"localhost\", \"[fe80::1%lo]:7\", \"/a \\\"b\\\\ \\x01\\xff;#\" ];",
 	    "listen = [ \"::\", \"0.0.0.0\", \"localhost:80\" ]; port = 4242;",
+	    "listen = [ \"tls://localhost\", \"tls://[fe80::1%lo]:7\", \"192.0.2.1:9\" ];"
+	    " tls = { certificate = \"/a \\\"b\"; key = \"/k\"; ca = \"/ca\"; clients = "
+	    "\"required\"; };",
 	    "allow = [ \"10.0.0.1/8\", \"fe80::%lo/64\" ]; deny = [ \"::1\", \"192.0.2.1\" ];",
 	    "limits = { stall = \"5m\"; lag = \"2h\"; queue = \"2M\"; clients = 7; idle = 5;"
-	    " clients_per_address = 3; line = 99; rate = \"1G\"; };",
+	    " clients_per_address = 3; line = 99; handshake = 3; rate = \"1G\"; };",
 	    "mode = \"chat\"; history = \"256K\";",
 	    "unix = { mode = \"7\"; owner = 4294967294L; group = 5; };"
 	    "trace = false; sanitize = true; log_connections = true;",

@@ -1,0 +1,124 @@
+#include "conf/certificates.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+static const char *const names[] = {
+    [TLS_CLIENTS_ANY] = "any",
+    [TLS_CLIENTS_OPTIONAL] = "optional",
+    [TLS_CLIENTS_REQUIRED] = "required",
+};
+
+const char *
+certificates_clients(enum tls_clients clients)
+{
+	return names[clients];
+}
+
+/* The place of the setting, for a fault that is found later. */
+static void
+keep_place(struct source *source, const config_setting_t *setting, char **where)
+{
+	char name[SETTING_SHOWN];
+
+	free(*where);
+	source_name(setting, name, sizeof(name));
+	if (asprintf(where, "%s:%d: %s", source->file, (int)config_setting_source_line(setting),
+		name) < 0) {
+		*where = NULL;
+		source_no_memory(source);
+	}
+}
+
+void
+certificates_read_file(
+    struct source *source, const config_setting_t *setting, const struct rule *rule)
+{
+	struct named_file *file = (struct named_file *)((char *)source->into + rule->field);
+	const char *text = config_setting_get_string(setting);
+	char shown[SETTING_SHOWN];
+
+	if (text == NULL || text[0] != '/') {
+		setting_fault(source, setting, "%s is no file, allowed is an absolute path",
+		    setting_show(setting, shown));
+		return;
+	}
+	keep_place(source, setting, &file->where);
+	free(file->path);
+	if ((file->path = strdup(text)) == NULL)
+		source_no_memory(source);
+}
+
+void
+certificates_read_clients(
+    struct source *source, const config_setting_t *setting, const struct rule *rule)
+{
+	struct certificates *certificates =
+	    (struct certificates *)((char *)source->into + rule->field);
+	const char *text = config_setting_get_string(setting);
+	char shown[SETTING_SHOWN];
+
+	for (unsigned i = 0; text != NULL && i <= TLS_CLIENTS_REQUIRED; i++)
+		if (strcmp(text, names[i]) == 0) {
+			certificates->clients = (enum tls_clients)i;
+			keep_place(source, setting, &certificates->clients_where);
+			return;
+		}
+	setting_fault(source, setting,
+	    "%s is unknown, allowed are \"any\", \"optional\" and \"required\"",
+	    setting_show(setting, shown));
+}
+
+bool
+certificates_are_set(const struct certificates *certificates)
+{
+	return certificates->certificate.path != NULL && certificates->key.path != NULL;
+}
+
+static void
+fault(struct source *source, const char *where, const char *what)
+{
+	char *text;
+
+	if (where == NULL || asprintf(&text, "%s: %s", where, what) < 0) {
+		source_no_memory(source);
+		return;
+	}
+	source->tell(LOG_ERR, text);
+	source->faults++;
+	free(text);
+}
+
+void
+certificates_check(const struct certificates *certificates, struct source *source)
+{
+	const struct named_file *certificate = &certificates->certificate,
+				*key = &certificates->key;
+
+	if (certificate->path != NULL && key->path == NULL)
+		fault(source, certificate->where, "takes tls.key as well");
+	if (key->path != NULL && certificate->path == NULL)
+		fault(source, key->where, "takes tls.certificate as well");
+	if (certificates->clients != TLS_CLIENTS_ANY && certificates->ca.path == NULL)
+		fault(source, certificates->clients_where,
+		    "takes tls.ca, the file of those who sign the certificates of clients");
+}
+
+static void
+clear_file(struct named_file *file)
+{
+	free(file->path);
+	free(file->where);
+}
+
+void
+certificates_clear(struct certificates *certificates)
+{
+	clear_file(&certificates->certificate);
+	clear_file(&certificates->key);
+	clear_file(&certificates->ca);
+	free(certificates->clients_where);
+	*certificates = (struct certificates){0};
+}
