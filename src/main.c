@@ -33,8 +33,9 @@ open_standard(void)
 	return 0;
 }
 
+/* Takes over config and tls. */
 static int
-serve(struct config *config, int inherited)
+serve(struct config *config, struct tls_context *tls, int inherited, char *const *names)
 {
 	struct server server;
 	int result = -1;
@@ -42,8 +43,8 @@ serve(struct config *config, int inherited)
 	/* Descriptors that the caller left open are of no use here; the main socket is to be 3. */
 	closefrom(STDERR_FILENO + 1 + inherited);
 	trace_open(config->trace);
-	server_init(&server, config);
-	if (server_listen(&server, inherited) == 0)
+	server_init(&server, config, tls);
+	if (server_listen(&server, inherited, names) == 0)
 		result = server_run(&server);
 	server_close(&server);
 	trace_close();
@@ -68,14 +69,12 @@ say_settings(const struct config *config)
 	return result;
 }
 
-/* Takes over config. */
+/* What -t and -T want. Takes over config. */
 static int
-carry_out(const struct options *options, struct config *config, int inherited)
+say(const struct options *options, struct config *config)
 {
 	int result;
 
-	if (!options->check)
-		return serve(config, inherited);
 	if (options->print) {
 		result = say_settings(config);
 	} else {
@@ -86,11 +85,35 @@ carry_out(const struct options *options, struct config *config, int inherited)
 	return result;
 }
 
+/* Returns the exit status. */
+static int
+run(const struct options *options, int inherited, char *const *names)
+{
+	/* Before anything is closed: the file may be one that the caller has open, "/dev/fd/3". */
+	struct config *config = config_load(options->file, options->port, log_fault);
+	struct tls_context *tls = NULL;
+	int result;
+
+	if (config == NULL)
+		return errno == ENOMEM ? EXIT_FAILURE : EX_CONFIG;
+	if (!options->print && tls_context_load(&tls, &config->tls, log_fault) < 0) {
+		config_free(config);
+		return EX_CONFIG;
+	}
+	if (options->check) {
+		tls_context_free(tls);
+		result = say(options, config);
+	} else {
+		result = serve(config, tls, inherited, names);
+	}
+	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options options;
-	struct config *config;
+	char **names;
 	int inherited, status;
 
 	if (open_standard() < 0) {
@@ -105,18 +128,14 @@ main(int argc, char **argv)
 	case OPTIONS_SERVE:
 		break;
 	}
-	inherited = systemd_sockets();
+	inherited = systemd_sockets(&names);
 	log_open();
 	if (inherited < 0) {
 		log_error("sd_listen_fds: %s", strerror(-inherited));
 		return EXIT_FAILURE;
 	}
-	/* Before anything is closed: the file may be one that the caller has open, "/dev/fd/3". */
-	config = config_load(options.file, options.port, log_fault);
-	if (config == NULL)
-		status = errno == ENOMEM ? EXIT_FAILURE : EX_CONFIG;
-	else
-		status = carry_out(&options, config, inherited) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	status = run(&options, inherited, names);
+	systemd_free_names(names);
 	log_close();
 	return status;
 }

@@ -49,15 +49,16 @@ raise_nofile(const struct config *config)
 }
 
 void
-server_init(struct server *server, struct config *config)
+server_init(struct server *server, struct config *config, struct tls_context *tls)
 {
 	*server = (struct server){
 	    .config = config,
+	    .tls = tls,
 	    .notify = {.fd = -1},
 	    .phase_ends = CLOCK_NEVER,
 	};
 	loop_init(&server->loop);
-	chat_init(&server->chat, config, &server->loop);
+	chat_init(&server->chat, config, tls, &server->loop);
 }
 
 /*
@@ -78,7 +79,7 @@ reserve(struct server *server, const struct config *config, source_tell *tell)
 }
 
 int
-server_listen(struct server *server, int inherited)
+server_listen(struct server *server, int inherited, char *const *names)
 {
 	const struct config *config = server->config;
 	rlim_t files;
@@ -87,7 +88,7 @@ server_listen(struct server *server, int inherited)
 		log_error("signals: %s", strerror(errno));
 		return -1;
 	}
-	if (acceptor_open(&server->chat.acceptor, config, inherited) < 0 ||
+	if (acceptor_open(&server->chat.acceptor, config, inherited, names) < 0 ||
 	    reserve(server, config, log_fault) < 0)
 		return -1;
 	if (streams_open(&server->streams, &server->loop) < 0) {
@@ -147,14 +148,17 @@ open_listeners(struct server *server, const struct config *config)
 
 /* Puts the new config in the place of the old one. */
 static void
-apply(struct server *server, struct config *config)
+apply(struct server *server, struct config *config, struct tls_context *tls)
 {
 	struct config *before = server->config;
+	struct tls_context *tls_before = server->tls;
 
 	acceptor_log(&server->chat.acceptor);
 	server->config = config;
+	server->tls = tls;
 	trace_enable(config->trace);
-	chat_reconfigure(&server->chat, config);
+	chat_reconfigure(&server->chat, config, tls);
+	tls_context_free(tls_before);
 	config_free(before);
 }
 
@@ -171,6 +175,20 @@ is_emptied(const struct config *before, const struct config *after)
 	return true;
 }
 
+/* Sockets that were passed stay, whatever the settings say. */
+static bool
+lacks_certificate(const struct server *server, const struct config *after)
+{
+	char text[NOTIFY_REFUSED];
+
+	if (!acceptor_inherited_tls(&server->chat.acceptor) || certificates_are_set(&after->tls))
+		return false;
+	snprintf(text, sizeof(text), "%s: a socket named tls was passed: it takes tls.certificate",
+	    after->file);
+	tell_fault(LOG_ERR, text);
+	return true;
+}
+
 /* Everything is checked before anything is changed. Returns whether the new settings are in force.
  */
 static bool
@@ -178,14 +196,18 @@ load_anew(struct server *server)
 {
 	const char *file = server->config->file;
 	struct config *config = config_load(file, server->config->fixed_port, tell_fault);
+	struct tls_context *tls = NULL;
 
 	if (config == NULL || is_emptied(server->config, config) ||
+	    lacks_certificate(server, config) ||
+	    tls_context_load(&tls, &config->tls, tell_fault) < 0 ||
 	    open_listeners(server, config) < 0) {
 		log_error("%s: not reloaded, the old settings stay", file);
+		tls_context_free(tls);
 		config_free(config);
 		return false;
 	}
-	apply(server, config);
+	apply(server, config, tls);
 	log_info("reloaded %s", config->file);
 	return true;
 }
@@ -289,5 +311,6 @@ server_close(struct server *server)
 	chat_free(&server->chat);
 	loop_free(&server->loop);
 	notify_close(&server->notify);
+	tls_context_free(server->tls);
 	config_free(server->config);
 }

@@ -27,7 +27,8 @@ enum server_phase {
 };
 
 struct server {
-	struct config *config; /* owned; replaced by a reload */
+	struct config *config;   /* owned; replaced by a reload */
+	struct tls_context *tls; /* the same; NULL: the settings have no certificate */
 	struct loop loop;
 	struct streams streams;
 	struct chat chat;
@@ -37,11 +38,12 @@ struct server {
 	int64_t phase_ends; /* at the latest; CLOCK_NEVER while it serves */
 };
 
-/* Takes over config. Opens nothing yet. */
-void server_init(struct server *server, struct config *config);
+/* Takes over config and tls. Opens nothing yet. */
+void server_init(struct server *server, struct config *config, struct tls_context *tls);
 
-/* Opens the listeners, or takes over the first inherited descriptors from 3 on. 0, or -1 logged. */
-int server_listen(struct server *server, int inherited);
+/* Opens the listeners, or takes over the first inherited descriptors from 3 on, see acceptor_open.
+ * 0, or -1 logged. */
+int server_listen(struct server *server, int inherited, char *const *names);
 
 /*
  * Serves until SIGINT or SIGTERM, and then to the end, which a second one cuts short. Returns 0, or

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <syslog.h>
@@ -10,9 +11,18 @@
 #include <unistd.h>
 
 int
-systemd_sockets(void)
+systemd_sockets(char ***names)
 {
-	return sd_listen_fds(1);
+	*names = NULL;
+	return sd_listen_fds_with_names(1, names);
+}
+
+void
+systemd_free_names(char **names)
+{
+	for (char **name = names; name != NULL && *name != NULL; name++)
+		free(*name);
+	free(names);
 }
 
 int64_t

@@ -8,8 +8,12 @@
 
 #include <stdint.h>
 
-/* How many sockets were passed, from descriptor 3 on. Negative: an errno. */
-int systemd_sockets(void);
+/*
+ * How many sockets were passed, from descriptor 3 on. Negative: an errno. names gets the name of
+ * each (FileDescriptorName= of the unit), or NULL; systemd_free_names frees them.
+ */
+int systemd_sockets(char ***names);
+void systemd_free_names(char **names);
 
 /* Microseconds within which the manager expects WATCHDOG=1, or 0. */
 int64_t systemd_watchdog(void);

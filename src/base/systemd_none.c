@@ -6,9 +6,16 @@
 #include <errno.h>
 
 int
-systemd_sockets(void)
+systemd_sockets(char ***names)
 {
+	*names = NULL;
 	return 0;
+}
+
+void
+systemd_free_names(char **names)
+{
+	(void)names;
 }
 
 int64_t

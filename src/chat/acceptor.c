@@ -68,8 +68,29 @@ acceptor_log(struct acceptor *acceptor)
 	}
 }
 
+static void
+mark_tls(struct acceptor *acceptor, char *const *names)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		listener->endpoint.tls = strcmp(*names++, "tls") == 0;
+}
+
+bool
+acceptor_inherited_tls(const struct acceptor *acceptor)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		if (listener->inherited && listener->endpoint.tls)
+			return true;
+	return false;
+}
+
 int
-acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited)
+acceptor_open(
+    struct acceptor *acceptor, const struct config *config, int inherited, char *const *names)
 {
 	char error[LISTENER_ERROR];
 	int opened = inherited > 0 ? listeners_inherit(&acceptor->listeners, 3, inherited, error)
@@ -82,6 +103,12 @@ acceptor_open(struct acceptor *acceptor, const struct config *config, int inheri
 	}
 	if (inherited > 0 && (config->names_listen || config->fixed_port != 0))
 		log_warn("sockets were passed, so port and listen are not used");
+	if (inherited > 0 && names != NULL)
+		mark_tls(acceptor, names);
+	if (acceptor_inherited_tls(acceptor) && !certificates_are_set(&config->tls)) {
+		log_error("a socket named tls was passed: it takes tls.certificate and tls.key");
+		return -1;
+	}
 	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
 		if (loop_reserve(acceptor->pool->loop, &acceptor->class, listener->fd) < 0) {
 			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));
@@ -123,7 +150,7 @@ drain(struct listener *listener, void *context)
 		int sd = listener_accept(listener, &addr);
 
 		if (sd >= 0)
-			admission_receive(acceptor->admission, sd, &addr);
+			admission_receive(acceptor->admission, sd, &addr, listener->endpoint.tls);
 		else if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
@@ -188,10 +215,8 @@ accepting_works(struct acceptor *acceptor)
 static bool
 must_wait(const struct acceptor *acceptor)
 {
-	const struct pool *pool = acceptor->pool;
-
 	return pressure_holds(acceptor->leaving->pressure) &&
-	       pool->count >= pool->config->limits.clients && !acceptor->server_ends;
+	       admission_is_full(acceptor->admission) && !acceptor->server_ends;
 }
 
 static struct listener *
@@ -228,7 +253,8 @@ on_readable(void *room, int fd)
 		}
 		if ((sd = listener_accept(listener, &addr)) >= 0) {
 			accepted++;
-			if (admission_receive(acceptor->admission, sd, &addr)) {
+			if (admission_receive(
+				acceptor->admission, sd, &addr, listener->endpoint.tls)) {
 				listener->waited = 0;
 				busy = true;
 			}

@@ -33,8 +33,14 @@ struct acceptor {
 
 void acceptor_init(struct acceptor *acceptor, struct admission *admission);
 
-/* Opens the listeners of config, or takes over inherited descriptors. 0, or -1 logged. */
-int acceptor_open(struct acceptor *acceptor, const struct config *config, int inherited);
+/*
+ * Opens the listeners of config, or takes over inherited descriptors; those whose name is "tls" are
+ * for TLS. names: one for each, or NULL. 0, or -1 logged.
+ */
+int acceptor_open(
+    struct acceptor *acceptor, const struct config *config, int inherited, char *const *names);
+/* Whether it has a listener for TLS that stays whatever the settings say. */
+bool acceptor_inherited_tls(const struct acceptor *acceptor);
 /* Changes the listeners to those of another config. 0, or -1 told with nothing changed. */
 int acceptor_change(struct acceptor *acceptor, const struct config *before,
     const struct config *after, source_tell *tell);

@@ -5,7 +5,8 @@
 #define END "the server ends"
 
 void
-chat_init(struct chat *chat, const struct config *config, struct loop *loop)
+chat_init(struct chat *chat, const struct config *config, const struct tls_context *context,
+    struct loop *loop)
 {
 	pool_init(&chat->pool, config, loop);
 	broadcast_init(&chat->broadcast, &chat->pool);
@@ -17,7 +18,9 @@ chat_init(struct chat *chat, const struct config *config, struct loop *loop)
 	leaving_init(&chat->leaving, &chat->pressure, &chat->notices);
 	clients_init(&chat->clients, &chat->leaving, &chat->speech);
 	timeouts_init(&chat->timeouts, &chat->leaving);
-	admission_init(&chat->admission, &chat->leaving, &chat->speech);
+	lobby_init(&chat->lobby, &chat->pool);
+	handshakes_init(&chat->handshakes, &chat->lobby, &chat->leaving, context);
+	admission_init(&chat->admission, &chat->handshakes, &chat->speech);
 	acceptor_init(&chat->acceptor, &chat->admission);
 }
 
@@ -26,6 +29,7 @@ chat_free(struct chat *chat)
 {
 	FDSET_FOREACH(sd, &chat->pool.members)
 		leaving_remove(&chat->leaving, chat->pool.conns[sd], END);
+	lobby_free(&chat->lobby);
 	leaving_free(&chat->leaving);
 	pool_reap(&chat->pool);
 	acceptor_close(&chat->acceptor);
@@ -52,7 +56,8 @@ chat_reserve(struct chat *chat, const struct config *config, int highest)
 int
 chat_highest(const struct chat *chat)
 {
-	int clients = MAX(chat->pool.members.last, chat->leaving.members.last);
+	int clients =
+	    MAX(chat->pool.members.last, MAX(chat->leaving.members.last, chat->lobby.members.last));
 
 	return MAX(chat->acceptor.class.readers.last, clients);
 }
@@ -60,6 +65,7 @@ chat_highest(const struct chat *chat)
 void
 chat_deliver(struct chat *chat)
 {
+	handshakes_begin(&chat->handshakes);
 	clients_deliver(&chat->clients);
 }
 
@@ -75,6 +81,7 @@ chat_run_due(struct chat *chat)
 	/* After those who are removed now have left. */
 	next = clock_sooner(next, notices_run_due(&chat->notices));
 	next = clock_sooner(next, leaving_run_due(&chat->leaving));
+	next = clock_sooner(next, lobby_run_due(&chat->lobby));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
 	line_trim();
 	/* Telling somebody may have begun a rest just now. */
@@ -100,6 +107,8 @@ chat_holds_words(const struct chat *chat)
 bool
 chat_is_quiet(const struct chat *chat)
 {
+	if (!lobby_is_quiet(&chat->lobby))
+		return false;
 	if (chat->pool.count == 0)
 		return chat->acceptor.class.ready == 0;
 	return chat->pool.class.asked && chat->pool.class.ready == 0 &&
@@ -110,6 +119,7 @@ void
 chat_say_goodbye(struct chat *chat)
 {
 	acceptor_close(&chat->acceptor);
+	lobby_clear(&chat->lobby);
 	leaving_end_all(&chat->leaving, END);
 }
 
@@ -120,11 +130,13 @@ chat_is_over(const struct chat *chat)
 }
 
 void
-chat_reconfigure(struct chat *chat, const struct config *config)
+chat_reconfigure(struct chat *chat, const struct config *config, const struct tls_context *context)
 {
 	struct pool *pool = &chat->pool;
 
 	pool->config = config;
+	chat->handshakes.context = context;
+	lobby_reconfigure(&chat->lobby);
 	broadcast_reconfigure(&chat->broadcast);
 	rate_reconfigure(&chat->rate);
 	FDSET_FOREACH(sd, &pool->members)

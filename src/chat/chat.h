@@ -13,7 +13,9 @@
 #include "chat/admission.h"
 #include "chat/broadcast.h"
 #include "chat/clients.h"
+#include "chat/handshakes.h"
 #include "chat/leaving.h"
+#include "chat/lobby.h"
 #include "chat/notices.h"
 #include "chat/pool.h"
 #include "chat/pressure.h"
@@ -31,13 +33,17 @@ struct chat {
 	struct notices notices;
 	struct speech speech;
 	struct leaving leaving;
+	struct lobby lobby;
+	struct handshakes handshakes;
 	struct clients clients;
 	struct timeouts timeouts;
 	struct admission admission;
 	struct acceptor acceptor;
 };
 
-void chat_init(struct chat *chat, const struct config *config, struct loop *loop);
+/* context: for those who speak TLS, or NULL; it stays the caller's. */
+void chat_init(struct chat *chat, const struct config *config, const struct tls_context *context,
+    struct loop *loop);
 /* Ends every connection that is left, and closes the listeners. */
 void chat_free(struct chat *chat);
 
@@ -67,6 +73,7 @@ bool chat_is_over(const struct chat *chat);
 
 /* After a reload, with room reserved: dismisses clients that are no longer allowed, and looks at
  * the queues anew. */
-void chat_reconfigure(struct chat *chat, const struct config *config);
+void chat_reconfigure(
+    struct chat *chat, const struct config *config, const struct tls_context *context);
 
 #endif

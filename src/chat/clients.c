@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/trace.h"
+#include "wire/tls_text.h"
 
 /* Removes a client that closed, after one more write of what waits for it. */
 static void
@@ -70,6 +71,38 @@ hear(struct clients *clients, struct conn *conn, const struct msg *msg)
 	return true;
 }
 
+/* What select cannot see: bytes that wait, and a read that has to write first. */
+static void
+watch_secure(struct pool *pool, const struct conn *conn)
+{
+	if (conn_pending(conn))
+		fdset_add(&pool->class.pending, conn->fd);
+	else
+		fdset_remove(&pool->class.pending, conn->fd);
+	if (conn_blocked(conn))
+		fdset_remove(&pool->class.readers, conn->fd);
+	if (conn_blocked(conn) || conn_unsent(conn))
+		fdset_add(&pool->class.writers, conn->fd);
+}
+
+/* Its socket is writable: the read that waited for that goes on. */
+static void
+unblock(struct pool *pool, const struct conn *conn)
+{
+	tls_unblock(conn->tls[0]);
+	fdset_add(&pool->class.readers, conn->fd);
+	fdset_add(&pool->class.pending, conn->fd);
+}
+
+static void
+dismiss_broken(struct clients *clients, struct conn *conn)
+{
+	char why[TLS_REASON], reason[TLS_REASON + 8];
+
+	snprintf(reason, sizeof(reason), "TLS: %s", tls_reason(conn->tls[0], why));
+	leaving_dismiss(clients->leaving, conn, reason, reason);
+}
+
 static void
 charge(struct clients *clients, struct conn *conn, const struct reception *got)
 {
@@ -94,10 +127,12 @@ on_readable(void *self, int sd)
 	intake = clients->speech->on ? &clients->speech->intake : &clients->broadcast->intake;
 	trace_readable(sd);
 	outcome = conn_read(conn, intake, room, &got);
-	if (got.bytes > 0) {
+	if (got.wire > 0) {
 		conn->refusals = 0;
-		trace_received(got.bytes, sd);
+		trace_received(got.wire, sd);
 	}
+	if (conn->secure)
+		watch_secure(pool, conn);
 	if (rate_is_set(clients->pressure->rate))
 		charge(clients, conn, &got);
 	if (got.msg.buf != NULL && !hear(clients, conn, &got.msg))
@@ -117,6 +152,9 @@ on_readable(void *self, int sd)
 	case CONN_TOO_LONG:
 		dismiss_too_long(clients, conn);
 		break;
+	case CONN_BROKEN:
+		dismiss_broken(clients, conn);
+		break;
 	case CONN_FAILED: /* only a write */
 		break;
 	}
@@ -129,8 +167,11 @@ on_writable(void *room, int sd)
 	struct pool *pool = clients->pool;
 	struct conn *conn = pool->conns[sd];
 	size_t written;
+	bool was_blocked = conn_blocked(conn);
 	enum conn_outcome outcome = conn_write(conn, &written);
 
+	if (was_blocked)
+		unblock(pool, conn);
 	if (outcome == CONN_FAILED) {
 		conn_close_write(conn);
 		pressure_release(clients->pressure, conn);
@@ -141,7 +182,7 @@ on_writable(void *room, int sd)
 		conn->refusals = 0;
 		if (conn->above_high_water)
 			pressure_progressed(clients->pressure, conn, written);
-	} else {
+	} else if (!was_blocked) {
 		pressure_refused(clients->pressure, conn);
 	}
 	if (outcome == CONN_DONE)

@@ -86,8 +86,10 @@ write_some(struct leaving *leaving, struct conn *conn)
 
 	switch (conn_write(conn, &written)) {
 	case CONN_DONE:
-		conn_shut_write(conn);
-		break;
+		if (conn_shut_write(conn))
+			break;
+		fdset_add(&leaving->class.writers, conn->fd);
+		return written;
 	case CONN_FAILED:
 		conn_close_write(conn);
 		break;
@@ -100,15 +102,13 @@ write_some(struct leaving *leaving, struct conn *conn)
 	return written;
 }
 
-/* The connection, which is in no set, begins to leave. */
+/* The connection, which is in no set, begins to leave, with len bytes as its last word. */
 static void
-begin(struct leaving *leaving, struct conn *conn, const char *told)
+begin_with(struct leaving *leaving, struct conn *conn, const char *word, size_t len)
 {
-	char line[128];
-	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
-
-	if (conn->life == CONN_OPEN)
-		broadcast_tell(leaving->broadcast, conn, line, (size_t)len);
+	if (conn->life == CONN_OPEN && len > 0)
+		broadcast_tell(leaving->broadcast, conn, word, len);
+	conn_stop_reading(conn);
 	line_free(&conn->line);
 	conn->life = CONN_LEAVING;
 	conn->refusals = 0;
@@ -124,6 +124,15 @@ begin(struct leaving *leaving, struct conn *conn, const char *told)
 	write_some(leaving, conn);
 	if (leaving->count > LEAVING_MAX && !leaving->server_ends)
 		end(leaving, TAILQ_FIRST(&leaving->conns));
+}
+
+static void
+begin(struct leaving *leaving, struct conn *conn, const char *told)
+{
+	char line[128];
+	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
+
+	begin_with(leaving, conn, line, (size_t)len);
 }
 
 static void
@@ -165,6 +174,13 @@ leaving_refuse(struct leaving *leaving, struct conn *conn, const char *told, con
 {
 	log_turned_away(leaving, LOG_REFUSED, conn, "refused", reason);
 	begin(leaving, conn, told);
+}
+
+void
+leaving_refuse_tls(struct leaving *leaving, struct conn *conn, const char *reason, bool alert)
+{
+	log_turned_away(leaving, LOG_REFUSED, conn, "refused", reason);
+	begin_with(leaving, conn, tls_alert, alert ? TLS_ALERT : 0);
 }
 
 void

@@ -66,6 +66,9 @@ void leaving_quit(struct leaving *leaving, struct conn *conn, const char *told, 
 /* A newcomer leaves that was never a member, for whose descriptor there is room. */
 void leaving_refuse(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
+/* The same of one that wants TLS and has no handshake yet: its last word is an alert, which was
+ * sent already, unless it is to be sent now. conn itself is a plain one. */
+void leaving_refuse_tls(struct leaving *leaving, struct conn *conn, const char *reason, bool alert);
 /* All members begin to leave, because the server ends; nothing that waits for them is cut. */
 void leaving_end_all(struct leaving *leaving, const char *told);
 

@@ -46,9 +46,10 @@ write_client(const struct roster *roster, const struct entry *entry)
 	const struct conn *conn = entry->conn;
 	char text[ROSTER_LABEL];
 
-	log_info("sd %d %s, %" PRIu64 " line%s, %" PRIu64 " bytes wait, silent for %" PRId64 " s%s",
+	log_info("sd %d %s, %" PRIu64 " line%s, %" PRIu64 " bytes wait, silent for %" PRId64
+		 " s%s%s",
 	    conn->fd, roster_label(roster, conn, text), conn->lines, plural(conn->lines),
-	    entry->waits, seconds_since(conn->last_line_at),
+	    entry->waits, seconds_since(conn->last_line_at), conn->secure ? ", TLS" : "",
 	    conn->above_high_water ? ", holds everybody up" : "");
 }
 

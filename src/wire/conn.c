@@ -16,13 +16,16 @@
 #define IOV_MAX_SPANS 64
 
 struct conn *
-conn_new(int fd, const struct addr *addr)
+conn_new(int fd, const struct addr *addr, struct tls *tls)
 {
-	struct conn *conn = malloc(sizeof(*conn));
+	struct conn *conn = malloc(sizeof(*conn) + (tls != NULL ? sizeof(tls) : 0));
 
 	if (conn == NULL)
 		return NULL;
-	*conn = (struct conn){.fd = fd, .last_line_at = clock_now(), .addr = *addr};
+	*conn = (struct conn){
+	    .fd = fd, .last_line_at = clock_now(), .addr = *addr, .secure = tls != NULL};
+	if (conn->secure)
+		conn->tls[0] = tls;
 	queue_init(&conn->queue);
 	return conn;
 }
@@ -32,6 +35,10 @@ conn_free(struct conn *conn)
 {
 	if (conn == NULL)
 		return;
+	if (conn->secure) {
+		tls_shut(conn->tls[0]);
+		tls_free(conn->tls[0]);
+	}
 	close(conn->fd);
 	queue_clear(&conn->queue);
 	line_free(&conn->line);
@@ -136,20 +143,50 @@ strip(struct intake *intake, char *data, size_t len, size_t *unfinished, struct 
 	return len;
 }
 
+static ssize_t
+receive(struct conn *conn, char *data, size_t room, struct reception *got)
+{
+	ssize_t n;
+
+	*got = (struct reception){.msg = MSG_NONE};
+	if (conn->secure) {
+		n = tls_recv(conn->tls[0], data, room);
+		got->wire = conn->tls[0]->received;
+	} else {
+		n = recv(conn->fd, data, room, 0);
+		got->wire = n > 0 ? (size_t)n : 0;
+	}
+	got->bytes = n > 0 ? (size_t)n : 0;
+	return n;
+}
+
+/* The end of file, or with TLS another end. */
+static enum conn_outcome
+end(struct conn *conn, struct intake *intake, struct reception *got)
+{
+	if (conn->secure && conn->tls[0]->broken)
+		return CONN_BROKEN;
+	if (conn->secure && conn->tls[0]->failed)
+		return CONN_CLOSED;
+	return finish(conn, intake, got);
+}
+
 enum conn_outcome
 conn_read(struct conn *conn, struct intake *intake, size_t room, struct reception *got)
 {
 	char *data = arena_tail(&intake->arena) + conn->line.len;
-	ssize_t n = recv(conn->fd, data, room, 0);
+	bool was_pending = conn_pending(conn);
+	ssize_t n = receive(conn, data, room, got);
 	size_t len, unfinished = 0;
 	struct line_cut cut;
 
-	*got = (struct reception){.msg = MSG_NONE};
+	/* A part of a record is progress; and what was pending may have been a part of one. */
 	if (n < 0)
-		return CONN_AGAIN;
+		return got->wire > 0 || (was_pending && !conn_blocked(conn)) ? CONN_DONE
+									     : CONN_AGAIN;
 	if (n == 0)
-		return finish(conn, intake, got);
-	got->bytes = len = (size_t)n;
+		return end(conn, intake, got);
+	len = (size_t)n;
 	if (conn->unfinished > 0) {
 		size_t more = rejoin(conn, &intake->arena);
 
@@ -185,7 +222,7 @@ conn_unread(const struct conn *conn)
 	int bytes = 0;
 
 	ioctl(conn->fd, FIONREAD, &bytes);
-	return bytes;
+	return bytes + conn_pending(conn);
 }
 
 int
@@ -204,10 +241,20 @@ conn_progressed(struct conn *conn)
 	conn->unacked = conn_unacked(conn);
 }
 
-void
+bool
 conn_shut_write(struct conn *conn)
 {
+	if (conn->secure && !tls_shut(conn->tls[0]))
+		return false;
 	shutdown(conn->fd, SHUT_WR);
+	return true;
+}
+
+void
+conn_stop_reading(struct conn *conn)
+{
+	if (conn->secure)
+		tls_stop_reading(conn->tls[0]);
 }
 
 void
@@ -215,7 +262,7 @@ conn_close_write(struct conn *conn)
 {
 	conn->life = CONN_WRITE_CLOSED;
 	queue_clear(&conn->queue);
-	conn_shut_write(conn);
+	shutdown(conn->fd, SHUT_WR);
 }
 
 static bool
@@ -235,12 +282,33 @@ send_spans(int fd, struct iovec *iov, int count)
 	return sendmsg(fd, &hdr, MSG_NOSIGNAL);
 }
 
+/* The same with TLS, record by record. */
+static enum conn_outcome
+write_secure(struct conn *conn, size_t *written)
+{
+	struct iovec iov[IOV_MAX_SPANS];
+	struct tls *tls = conn->tls[0];
+
+	do {
+		int count = queue_iov(&conn->queue, iov, IOV_MAX_SPANS);
+		ssize_t n = tls_send(tls, iov, count);
+
+		*written += tls->sent;
+		if (n < 0)
+			return is_temporary(errno) ? CONN_AGAIN : CONN_FAILED;
+		queue_consume(&conn->queue, (size_t)n);
+	} while (!queue_empty(&conn->queue) && !tls->full);
+	return queue_empty(&conn->queue) && tls->unsent_len == 0 ? CONN_DONE : CONN_AGAIN;
+}
+
 enum conn_outcome
 conn_write(struct conn *conn, size_t *written)
 {
 	struct iovec iov[IOV_MAX_SPANS];
 
 	*written = 0;
+	if (conn->secure)
+		return write_secure(conn, written);
 	while (!queue_empty(&conn->queue)) {
 		int count = queue_iov(&conn->queue, iov, IOV_MAX_SPANS);
 		size_t offered = 0;

@@ -19,6 +19,7 @@
 #include "wire/msg.h"
 #include "wire/queue.h"
 #include "wire/telnet.h"
+#include "wire/tls.h"
 
 enum conn_life {
 	CONN_OPEN,
@@ -43,6 +44,7 @@ struct conn {
 	bool hold_logged : 1;
 	bool announced : 1;    /* the log knows of it */
 	bool probe : 1;        /* it closed at once, as health checks do: hardly worth a line */
+	bool secure : 1;       /* it speaks TLS */
 	int unacked;           /* bytes that the kernel had for it at last_progress_at */
 	uint32_t window_bytes; /* that it had when the window began, and those written since; of a
 				  leaving one: those thrown away */
@@ -54,6 +56,7 @@ struct conn {
 	int64_t last_line_at;     /* when its last line came, or the connection itself */
 	struct addr addr;
 	TAILQ_ENTRY(conn) entry; /* in the one list it is in: by_last_line, leaving, or ended */
+	struct tls *tls[];       /* one, if it is secure: those who are not have no room for it */
 };
 
 enum conn_outcome {
@@ -61,6 +64,7 @@ enum conn_outcome {
 	CONN_AGAIN,    /* nothing more now; or a recv that failed, which is skipped */
 	CONN_CLOSED,   /* read: end of file */
 	CONN_TOO_LONG, /* read: a line cannot end within its limit */
+	CONN_BROKEN,   /* read: TLS, see tls_text.h */
 	CONN_FAILED,   /* write: the peer no longer receives */
 };
 
@@ -77,15 +81,16 @@ void intake_free(struct intake *intake);
 
 /* What one recv brought. */
 struct reception {
-	size_t bytes;
+	size_t bytes;       /* of the client */
+	size_t wire;        /* that the socket gave: with TLS more, and at other times */
 	struct msg msg;     /* the whole lines, or MSG_NONE */
 	const char *answer; /* to telnet commands, good until the next recv */
 	size_t answer_len;
 };
 
-/* The conn takes over fd. Returns NULL when memory is refused. */
-struct conn *conn_new(int fd, const struct addr *addr);
-/* Closes the descriptor and drops what waits. */
+/* The conn takes over fd, and tls, unless it is NULL. Returns NULL when memory is refused. */
+struct conn *conn_new(int fd, const struct addr *addr, struct tls *tls);
+/* Closes the descriptor, with TLS after saying so, and drops what waits. */
 void conn_free(struct conn *conn);
 
 /*
@@ -98,14 +103,14 @@ size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
  * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
  * with the piece that was held in front; the rest is held in conn->line. line_max does not count
  * telnet commands. A recv that fails is skipped: the next one finds the end of file, even after a
- * reset.
+ * reset. With TLS an unfinished line is completed only if the client has said that it ends there.
  */
 enum conn_outcome conn_read(
     struct conn *conn, struct intake *intake, size_t room, struct reception *got);
 
 /* Whether its end of file has come, and nothing before it. */
 bool conn_said_nothing(const struct conn *conn);
-/* Bytes that were received and not read. */
+/* Bytes that were received and not read; of those that TLS keeps, only whether there are any. */
 int conn_unread(const struct conn *conn);
 /* Bytes that the kernel still keeps for the client; they shrink as its machine takes them. */
 int conn_unacked(const struct conn *conn);
@@ -114,11 +119,32 @@ void conn_progressed(struct conn *conn);
 
 /* Writes until the queue is empty or the socket takes no more. written: how many bytes it took. */
 enum conn_outcome conn_write(struct conn *conn, size_t *written);
-/* Sends the end of file, behind what was written. */
-void conn_shut_write(struct conn *conn);
+/* Sends the end of file, behind what was written. Returns false if that has to be tried again after
+ * another conn_write: TLS has said so, and the socket did not take it. */
+bool conn_shut_write(struct conn *conn);
 /* The peer no longer receives: drops what waits, and sends the end of file. */
 void conn_close_write(struct conn *conn);
+/* Nothing more will be read, but discarded. */
+void conn_stop_reading(struct conn *conn);
 /* Receives once and throws it away. Returns what recv returns. */
 ssize_t conn_discard(struct conn *conn);
+
+/* With TLS: whether conn_read has something, whatever select says; whether it goes on only when the
+ * socket is writable; and whether something has to be written, though the queue is empty. */
+static inline bool
+conn_pending(const struct conn *conn)
+{
+	return conn->secure && conn->tls[0]->pending;
+}
+static inline bool
+conn_blocked(const struct conn *conn)
+{
+	return conn->secure && conn->tls[0]->blocked;
+}
+static inline bool
+conn_unsent(const struct conn *conn)
+{
+	return conn->secure && conn->tls[0]->unsent_len > 0;
+}
 
 #endif

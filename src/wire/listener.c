@@ -282,7 +282,7 @@ listener_name(const struct listener *listener, char text[LISTENER_NAME])
 {
 	struct sockaddr_storage sa = {0};
 	socklen_t len = sizeof(sa);
-	struct addr addr;
+	struct endpoint bound = {.tls = listener->endpoint.tls};
 
 	if (getsockname(listener->fd, (struct sockaddr *)&sa, &len) < 0) {
 		snprintf(text, LISTENER_NAME, "descriptor %d", listener->fd);
@@ -297,8 +297,8 @@ listener_name(const struct listener *listener, char text[LISTENER_NAME])
 		else
 			strlcpy(text, path, LISTENER_NAME);
 	} else {
-		addr_from_peer(&addr, &sa, listener->fd);
-		addr_format(&addr, text);
+		addr_from_peer(&bound.addr, &sa, listener->fd);
+		endpoint_format(&bound, text);
 	}
 	return text;
 }

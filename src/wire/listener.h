@@ -60,7 +60,7 @@ void listener_stop(struct listener *listener);
 int listener_set_owner(
     const struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
 
-/* What it is bound to; for port 0, the real one. */
+/* What it is bound to, with "tls://" in front if so; for port 0, the real one. */
 const char *listener_name(const struct listener *listener, char text[LISTENER_NAME]);
 
 /*

@@ -344,8 +344,8 @@ static void
 serve(struct config *config)
 {
 	trace_open(config->trace);
-	server_init(&server, config);
-	if (server_listen(&server, 0) == 0) {
+	server_init(&server, config, NULL);
+	if (server_listen(&server, 0, NULL) == 0) {
 		world.alive = world.now;
 		server_run(&server);
 	}

@@ -18,7 +18,7 @@ static void
 begin(void)
 {
 	loop_init(&party.loop);
-	chat_init(&party.chat, party.config, &party.loop);
+	chat_init(&party.chat, party.config, NULL, &party.loop);
 }
 
 int
@@ -73,7 +73,7 @@ party_configure(const char *text)
 	seam_pass_at(party.now);
 	assert_int_equal(
 	    chat_reserve(&party.chat, party.config, MAX(chat_highest(&party.chat), 0)), 0);
-	chat_reconfigure(&party.chat, party.config);
+	chat_reconfigure(&party.chat, party.config, NULL);
 	config_free(before);
 }
 
@@ -96,7 +96,7 @@ party_join(const char *address)
 	assert_true(guest == party.guests || guest->sd > guest[-1].sd);
 	seam_pass_at(party.now);
 	assert_int_equal(chat_reserve(&party.chat, party.config, guest->sd), 0);
-	assert_non_null(conn = conn_new(guest->sd, &addr));
+	assert_non_null(conn = conn_new(guest->sd, &addr, NULL));
 	pool_add(&party.chat.pool, conn);
 	party.chat.admission.unannounced++;
 	acceptor_run_due(&party.chat.acceptor, false);

@@ -28,7 +28,7 @@ setup(void **state)
 	seam_reset();
 	make_pair(pair);
 	client = pair[0];
-	conn = conn_new(pair[1], &nobody);
+	conn = conn_new(pair[1], &nobody, NULL);
 	return conn != NULL ? 0 : -1;
 }
 
@@ -565,7 +565,7 @@ TEST(a_client_that_goes_takes_its_descriptor_its_piece_and_its_queue_along)
 
 	make_pair(pair);
 	seam_pass_at(42);
-	other = conn_new(pair[1], &nobody);
+	other = conn_new(pair[1], &nobody, NULL);
 	assert_int_equal(other->fd, pair[1]);
 	assert_int_equal(other->last_line_at, 42);
 	queue_text("shared\n");
@@ -585,7 +585,7 @@ TEST(a_client_for_which_memory_is_refused_keeps_its_descriptor)
 
 	make_pair(pair);
 	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	assert_null(conn_new(pair[0], &nobody));
+	assert_null(conn_new(pair[0], &nobody, NULL));
 	assert_true(is_open(pair[0]));
 	close(pair[0]);
 	close(pair[1]);
@@ -618,7 +618,7 @@ TEST(who_closes_without_a_word_has_said_nothing)
 		int ends[2];
 
 		connect_tcp(ends);
-		assert_non_null(tcp = conn_new(ends[0], &addr));
+		assert_non_null(tcp = conn_new(ends[0], &addr, NULL));
 		assert_false(conn_said_nothing(tcp));
 		if (words[i] != NULL)
 			put_text(ends[1], words[i]);
@@ -636,7 +636,7 @@ TEST(of_a_unix_client_nobody_knows_early_that_it_said_nothing)
 	const struct addr addr = {.family = AF_UNIX};
 
 	make_pair(ends);
-	assert_non_null(other = conn_new(ends[0], &addr));
+	assert_non_null(other = conn_new(ends[0], &addr, NULL));
 	close(ends[1]);
 	assert_false(conn_said_nothing(other));
 	conn_free(other);

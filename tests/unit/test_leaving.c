@@ -393,7 +393,7 @@ TEST(without_memory_one_that_is_shut_out_is_not_told)
 	party.config = after;
 	seam_reset();
 	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	chat_reconfigure(&party.chat, after);
+	chat_reconfigure(&party.chat, after, NULL);
 	seam_reset();
 	config_free(before);
 	assert_false(party_has(b));

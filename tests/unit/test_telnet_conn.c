@@ -33,7 +33,7 @@ setup(void **state)
 	(void)state;
 	make_pair(pair);
 	client = pair[0];
-	conn = conn_new(pair[1], &nobody);
+	conn = conn_new(pair[1], &nobody, NULL);
 	intake = (struct intake){.line_max = 64, .telnet = true};
 	heard_len = answered_len = 0;
 	return conn != NULL ? 0 : -1;

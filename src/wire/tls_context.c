@@ -1,0 +1,191 @@
+#include "wire/tls_context.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+static void
+say(source_tell *tell, int level, const struct named_file *file, const char *what)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%s: %s: %s", file->where, file->path, what);
+	tell(level, text);
+}
+
+/* Without it the library would ask at the terminal, and wait. context: whether it was called. */
+static int
+no_password(char *text, int size, int writing, void *context)
+{
+	(void)text;
+	(void)size;
+	(void)writing;
+	*(bool *)context = true;
+	return -1;
+}
+
+/* What the library has against the file: the first error is the one that says most. */
+static const char *
+reason(void)
+{
+	unsigned long code = ERR_peek_error();
+	const char *text = ERR_reason_error_string(code);
+
+	if (ERR_SYSTEM_ERROR(code))
+		return strerror(ERR_GET_REASON(code));
+	if (ERR_GET_LIB(code) == ERR_LIB_X509 && ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH)
+		return "is not the key of the certificate";
+	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+		return "holds nothing of the kind in PEM";
+	return text != NULL ? text : "cannot be used";
+}
+
+/* A pipe would make chatd wait. Returns whether it can be read as a file. */
+static bool
+is_file(const struct named_file *file, struct stat *st, source_tell *tell)
+{
+	if (stat(file->path, st) < 0)
+		say(tell, LOG_ERR, file, strerror(errno));
+	else if (!S_ISREG(st->st_mode))
+		say(tell, LOG_ERR, file, "is no regular file");
+	else
+		return true;
+	return false;
+}
+
+static int
+load_certificate(SSL_CTX *ctx, const struct named_file *file, source_tell *tell)
+{
+	struct stat st;
+	const X509 *certificate;
+
+	if (!is_file(file, &st, tell))
+		return -1;
+	if (SSL_CTX_use_certificate_chain_file(ctx, file->path) != 1) {
+		say(tell, LOG_ERR, file, reason());
+		return -1;
+	}
+	certificate = SSL_CTX_get0_certificate(ctx);
+	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+		say(tell, LOG_WARNING, file, "has expired; most clients will refuse it");
+	else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+		say(tell, LOG_WARNING, file, "is not valid yet; most clients will refuse it");
+	return 0;
+}
+
+static int
+load_key(SSL_CTX *ctx, const struct named_file *file, source_tell *tell)
+{
+	bool is_locked = false;
+	struct stat st;
+
+	if (!is_file(file, &st, tell))
+		return -1;
+	SSL_CTX_set_default_passwd_cb(ctx, no_password);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &is_locked);
+	if (SSL_CTX_use_PrivateKey_file(ctx, file->path, SSL_FILETYPE_PEM) != 1) {
+		say(tell, LOG_ERR, file,
+		    is_locked ? "is encrypted, allowed is a key without a password" : reason());
+		return -1;
+	}
+	if ((st.st_mode & S_IROTH) != 0)
+		say(tell, LOG_WARNING, file,
+		    "everybody may read it; whoever does can pose as chatd");
+	return 0;
+}
+
+static int
+load_ca(SSL_CTX *ctx, const struct certificates *certificates, source_tell *tell)
+{
+	const struct named_file *file = &certificates->ca;
+	int verify = SSL_VERIFY_PEER;
+	STACK_OF(X509_NAME) * names;
+	struct stat st;
+
+	if (certificates->clients == TLS_CLIENTS_ANY)
+		return 0;
+	if (!is_file(file, &st, tell))
+		return -1;
+	if (SSL_CTX_load_verify_file(ctx, file->path) != 1 ||
+	    (names = SSL_load_client_CA_file(file->path)) == NULL) {
+		say(tell, LOG_ERR, file, reason());
+		return -1;
+	}
+	SSL_CTX_set_client_CA_list(ctx, names);
+	if (certificates->clients == TLS_CLIENTS_REQUIRED)
+		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	SSL_CTX_set_verify(ctx, verify, NULL);
+	return 0;
+}
+
+/*
+ * A write may offer other memory than before, with the same bytes at its front. RELEASE_BUFFERS:
+ * idle clients cost half the memory. read_ahead: many records come in one recv.
+ */
+static void
+set_up(SSL_CTX *ctx)
+{
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+				     SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				  SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_read_ahead(ctx, 1);
+}
+
+static struct tls_context *
+context_new(void)
+{
+	struct tls_context *context = calloc(1, sizeof(*context));
+
+	if (context != NULL && (context->ctx = SSL_CTX_new(TLS_server_method())) == NULL) {
+		free(context);
+		return NULL;
+	}
+	return context;
+}
+
+int
+tls_context_load(
+    struct tls_context **context, const struct certificates *certificates, source_tell *tell)
+{
+	int result = -1;
+
+	*context = NULL;
+	if (!certificates_are_set(certificates))
+		return 0;
+	ERR_clear_error();
+	if ((*context = context_new()) == NULL) {
+		say(tell, LOG_ERR, &certificates->certificate, strerror(ENOMEM));
+	} else {
+		SSL_CTX *ctx = (*context)->ctx;
+
+		set_up(ctx);
+		if (load_certificate(ctx, &certificates->certificate, tell) == 0 &&
+		    load_key(ctx, &certificates->key, tell) == 0 &&
+		    load_ca(ctx, certificates, tell) == 0)
+			result = 0;
+	}
+	ERR_clear_error();
+	if (result < 0) {
+		tls_context_free(*context);
+		*context = NULL;
+	}
+	return result;
+}
+
+void
+tls_context_free(struct tls_context *context)
+{
+	if (context == NULL)
+		return;
+	SSL_CTX_free(context->ctx);
+	free(context);
+}

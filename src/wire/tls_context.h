@@ -1,0 +1,29 @@
+/*
+ * tls_context: what all TLS connections share: certificate, key, and who may come.
+ *
+ * A reload loads another one; those inside keep the one they came in with. Versions are 1.2 and
+ * 1.3; ciphers are those of the library, or of the machine's openssl.cnf. There is no resumption: a
+ * connection lives long, and a new one is checked anew.
+ *
+ * Where chatd is built without TLS, tls_context_none.c takes the place of tls_context.c, and
+ * loading fails if there is something to load.
+ */
+#ifndef CHATD_TLS_CONTEXT_H
+#define CHATD_TLS_CONTEXT_H
+
+#include "conf/certificates.h"
+
+struct tls_context {
+	struct ssl_ctx_st *ctx; /* SSL_CTX of OpenSSL */
+};
+
+/*
+ * Reads the files, if any are set. Tells each fault, with the place where the file was named, and
+ * warns of what is not yet one: a certificate that has expired, a key that everybody can read.
+ * Returns 0 with a context that the caller frees, or NULL where nothing is set; -1 after a fault.
+ */
+int tls_context_load(
+    struct tls_context **context, const struct certificates *certificates, source_tell *tell);
+void tls_context_free(struct tls_context *context);
+
+#endif
