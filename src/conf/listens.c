@@ -199,6 +199,8 @@ compare(const void *a, const void *b)
 		order = x->addr.family - y->addr.family;
 	if (order == 0)
 		order = memcmp(x->addr.ip, y->addr.ip, sizeof(x->addr.ip));
+	if (order == 0)
+		order = x->tls - y->tls;
 	if (order == 0 && x->addr.scope != y->addr.scope)
 		order = x->addr.scope < y->addr.scope ? -1 : 1;
 	/* As they stand, where they are the same. */
@@ -212,6 +214,14 @@ covers(const struct endpoint *one, const struct endpoint *other)
 	return one->path[0] == '\0' && other->path[0] == '\0' && one->addr.port != 0 &&
 	       one->addr.port == other->addr.port && one->addr.family == other->addr.family &&
 	       addr_is_any(&one->addr);
+}
+
+/* Port 0 is another one each time, but which is which shows only the kind. */
+static bool
+clashes(const struct endpoint *one, const struct endpoint *other)
+{
+	return endpoint_same_place(one, other) &&
+	       (one->tls == other->tls || one->addr.port != 0 || one->path[0] != '\0');
 }
 
 /*
@@ -232,7 +242,7 @@ look_through(struct listen_entry **sorted, size_t count, const struct listen_ent
 		if (endpoint->addr.family == AF_INET6 && addr_is_any(&endpoint->addr))
 			endpoint->v6only =
 			    v4 != NULL && v4->endpoint.addr.port == endpoint->addr.port;
-		if (i > 0 && endpoint_same_place(&sorted[i - 1]->endpoint, endpoint))
+		if (i > 0 && clashes(&sorted[i - 1]->endpoint, endpoint))
 			clash[sorted[i] - entries] = sorted[i - 1];
 		else if (any != NULL && covers(&any->endpoint, endpoint))
 			clash[sorted[i] - entries] = any;

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import callgrind
 import peers
+import peers_tls
 import report
 
 ENOUGH_SECONDS = 60 # of one server in one group: then it has no more turns
@@ -50,6 +51,10 @@ def full():
         Group("1 to 10,000", 10000, ["round=1,0.7", "stream=0.5"], everyone, connect=steps),
         Group("100 to 100", 100, many, everyone, many=True),
         Group("500 to 500", 500, many, everyone, many=True),
+        Group("TLS, 1 to 10", 10, one, peers_tls.everyone()),
+        Group("TLS, 1 to 100", 100, one, peers_tls.everyone()),
+        Group("TLS, 1 to 900", 900, ["round=1,0.5", "round=256,0.5", "stream=0.5", "latency=1"],
+              peers_tls.everyone(), connect=["clients=10", "memory", "clients=900", "memory", "warm=0.05"]),
         Group("trace, 1 to 10", 10, one, traces),
         Group("trace, 1 to 100", 100, one, traces),
         Group("trace, 100 to 100", 100, many, traces, many=True),
@@ -66,6 +71,8 @@ def quick():
         Group("1 to 1000", 1000, ["round=256,0.15", "latency=0.2"], swift),
         Group("100 to 100", 100, ["round=1,0.15", "round=2,0.15"], everyone, many=True),
         Group("500 to 500", 500, ["round=1,0.15", "round=2,0.15"], swift, many=True),
+        Group("TLS, 1 to 100", 100, ["round=1,0.15", "round=256,0.15", "stream=0.15"],
+              peers_tls.everyone()),
         Group("1 to 10,000", 10000, [], everyone[:1],
               connect=["clients=10", "memory", "clients=10000", "memory", "idle=1"]),
     ]
@@ -104,7 +111,8 @@ class Bench:
     def load(self, group, server, running):
         """The figures, and what the load generator complained of."""
         connect = group.connect if server.grows else [f"clients={group.clients}"]
-        command = [self.place.load, *(["-m"] if group.many else []), "-b", str(server.backlog),
+        options = (["-m"] if group.many else []) + (["-t"] if server.secure else [])
+        command = [self.place.load, *options, "-b", str(server.backlog),
                    server.protocol, str(running.port), str(running.pid),
                    *connect, *group.commands]
         try:

@@ -4,6 +4,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ crowd_free(struct crowd *crowd)
 
 		if (client->fd != -1)
 			close(client->fd);
+		SSL_free(client->ssl);
 		free(client->next);
 		free(client->part);
 		free(client->unsent);
@@ -168,6 +170,22 @@ client_run(struct crowd *crowd, struct client *client, const char *buf, size_t l
 	return lines * RAW;
 }
 
+static ssize_t
+client_recv(struct client *client, char *buf, size_t size)
+{
+	if (client->ssl != NULL)
+		return secure_recv(client->ssl, buf, size);
+	return recv(client->fd, buf, size, MSG_DONTWAIT);
+}
+
+static ssize_t
+client_send(struct client *client, const char *buf, size_t len)
+{
+	if (client->ssl != NULL)
+		return secure_send(client->ssl, buf, len);
+	return send(client->fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void
 client_read(struct crowd *crowd, struct client *client)
 {
@@ -177,7 +195,7 @@ client_read(struct crowd *crowd, struct client *client)
 	ssize_t got;
 
 	memcpy(buf, client->part, client->have);
-	got = recv(client->fd, buf + client->have, RECV_MAX, MSG_DONTWAIT);
+	got = client_recv(client, buf + client->have, RECV_MAX);
 	if (got == -1 && errno == EAGAIN)
 		return;
 	if (got <= 0) {
@@ -203,7 +221,7 @@ client_read(struct crowd *crowd, struct client *client)
 static void
 client_write(struct crowd *crowd, struct client *client, const char *buf, size_t len)
 {
-	ssize_t sent = send(client->fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t sent = client_send(client, buf, len);
 
 	if (sent == -1 && errno != EAGAIN) {
 		client_close(crowd, client);
@@ -229,8 +247,7 @@ flush_pending(struct crowd *crowd)
 
 		if (client->pending == 0)
 			continue;
-		sent =
-		    send(client->fd, client->unsent, client->pending, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = client_send(client, client->unsent, client->pending);
 		if (sent == -1 && errno != EAGAIN) {
 			client_close(crowd, client);
 		} else if (sent > 0) {
@@ -351,6 +368,11 @@ client_open(struct crowd *crowd, struct client *client, unsigned id)
 		err(1, "connect");
 	if (setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
 		err(1, "TCP_NODELAY");
+	if (crowd->tls == NULL)
+		return;
+	client->ssl = secure_connect(crowd->tls, client->fd);
+	if (fcntl(client->fd, F_SETFL, O_NONBLOCK) != 0)
+		err(1, "O_NONBLOCK");
 }
 
 static bool

@@ -9,13 +9,15 @@
 #define BENCH_CROWD_H
 
 #include "proto.h"
+#include "secure.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct client {
-	int fd; /* -1: the server closed it */
+	int fd;   /* -1: the server closed it */
+	SSL *ssl; /* NULL: plain text */
 	unsigned id;
 	uint32_t synced; /* last sync line it saw */
 	uint32_t *next;  /* next sequence number of each sender */
@@ -36,6 +38,7 @@ struct faults {
 struct crowd {
 	const struct proto *proto;
 	int port;
+	SSL_CTX *tls; /* the clients speak it, unless it is NULL */
 	pid_t server;
 	bool many; /* all speak; else only client 0, which does not listen */
 	int epoll;

@@ -1,7 +1,7 @@
 /*
  * Puts load on a chat server and measures what it costs the server.
  *
- *	load [-m] [-b BACKLOG] PROTOCOL PORT PID COMMAND...
+ *	load [-mt] [-b BACKLOG] PROTOCOL PORT PID COMMAND...
  *
  * Commands run in order on the same connections; each prints one JSON object:
  *
@@ -15,9 +15,9 @@
  *	memory			of the server's process
  *	idle=SECONDS		nobody speaks
  *
- * With -m all speak, not only one. BACKLOG is how many connections the server
- * lets wait for its accept. Exit status: 0, the figures hold (they tell
- * of lost lines); 1, something failed; 2, not all clients could join.
+ * With -m all speak, not only one; with -t they speak TLS. BACKLOG is how many connections the
+ *server lets wait for its accept. Exit status: 0, the figures hold (they tell of lost lines); 1,
+ *something failed; 2, not all clients could join.
  */
 #include "crowd.h"
 #include "meter.h"
@@ -297,13 +297,15 @@ main(int argc, char **argv)
 {
 	const struct proto *proto;
 	struct crowd crowd;
-	bool many = false;
+	bool many = false, tls = false;
 	unsigned backlog = 1000;
 	int option;
 
-	while ((option = getopt(argc, argv, "b:m")) != -1) {
+	while ((option = getopt(argc, argv, "b:mt")) != -1) {
 		if (option == 'm')
 			many = true;
+		else if (option == 't')
+			tls = true;
 		else if (option == 'b')
 			backlog = (unsigned)atoi(optarg);
 		else
@@ -311,16 +313,19 @@ main(int argc, char **argv)
 	}
 	argv += optind;
 	if (argc - optind < 4)
-		errx(1, "usage: load [-m] [-b BACKLOG] PROTOCOL PORT PID COMMAND...");
+		errx(1, "usage: load [-mt] [-b BACKLOG] PROTOCOL PORT PID COMMAND...");
 	proto = proto_find(argv[0]);
 	if (proto == NULL)
 		errx(1, "unknown protocol %s", argv[0]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	crowd_init(&crowd, proto, atoi(argv[1]), (pid_t)atoi(argv[2]), many, room_for(argv + 3));
 	crowd.backlog = backlog;
+	if (tls)
+		crowd.tls = secure_client();
 	for (char **command = argv + 3; *command != NULL; command++)
 		if (!run(&crowd, *command))
 			break; /* lines are missing: what follows would not hold */
 	crowd_free(&crowd);
+	SSL_CTX_free(crowd.tls);
 	return 0;
 }

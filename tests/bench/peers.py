@@ -115,6 +115,7 @@ class Peer:
     backlog = 1000      # connections that may wait for its accept
     most = HIGHEST      # clients it can serve
     grows = True        # clients may come later
+    secure = False      # speaks TLS, see peers_tls.py
 
     def argv(self, program, work, port, clients, many):
         raise NotImplementedError
@@ -163,6 +164,8 @@ class Chatd(Peer):
     settings = ("limits.clients = 20000, everything else as by default; the trace is on and goes "
                 "to a file")
 
+    listening = r"^listening on 127\.0\.0\.1:(\d+)$"
+
     def __init__(self, name="chatd", trace="file"):
         self.name, self.trace = name, trace
 
@@ -200,7 +203,7 @@ class Chatd(Peer):
         deadline = time.monotonic() + START_SECONDS
         while True:
             text = (work / "output").read_text(errors="replace")
-            port = re.search(r"^listening on 127\.0\.0\.1:(\d+)$", text, re.MULTILINE)
+            port = re.search(self.listening, text, re.MULTILINE)
             if port:
                 running.port = int(port.group(1))
                 return running

@@ -73,7 +73,7 @@ def scenarios(result):
             continue
         for wanted, words in ROWS.items():
             if any(f for runs in figures.values() for f in picked(runs, wanted)):
-                if not group.startswith("1 to"):
+                if "1 to" not in group:
                     words = EACH.get(wanted, words)
                 yield f"{group}, {words}", figures, wanted
 

@@ -1,14 +1,16 @@
 /*
  * The limit: a bare loop of send calls.
  *
- *	sendloop PORT one|many CLIENTS
+ *	sendloop PORT one|many CLIENTS [CERTIFICATE KEY]
  *
  * "one": what the first client sends goes to all others, as much as one recv
  * brings, and that is all. "many": what a pass of all readable clients brings
  * goes to all in one call for each, without a client's own bytes. No queue, no
- * lines, no client that may come or go: no server can do less.
+ * lines, no client that may come or go: no server can do less. With a certificate it is a loop of
+ * SSL_write calls, of "one" only.
  */
 #include "listen.h"
+#include "secure.h"
 
 #include <err.h>
 #include <netinet/in.h>
@@ -25,6 +27,7 @@ enum {
 
 struct peer {
 	int fd;
+	SSL *ssl;        /* NULL: plain text */
 	size_t from, to; /* its own bytes in this pass */
 };
 
@@ -50,6 +53,19 @@ one(const struct peer *peers, unsigned count)
 	while ((len = recv(peers[0].fd, buf, sizeof(buf), 0)) > 0)
 		for (unsigned i = 1; i < count; i++)
 			write_all(peers[i].fd, buf, (size_t)len);
+}
+
+static void
+one_secure(const struct peer *peers, unsigned count)
+{
+	static char buf[RECV_MAX];
+	int len;
+
+	/* What came in one recv at most, as a record has no more. */
+	while ((len = SSL_read(peers[0].ssl, buf, sizeof(buf))) > 0)
+		for (unsigned i = 1; i < count; i++)
+			if (SSL_write(peers[i].ssl, buf, len) != len)
+				exit(0);
 }
 
 static void
@@ -108,10 +124,13 @@ main(int argc, char **argv)
 {
 	unsigned count;
 	struct peer *peers;
+	SSL_CTX *tls = NULL;
 	int listener, on = 1;
 
-	if (argc != 4)
-		errx(1, "usage: sendloop PORT one|many CLIENTS");
+	if (argc != 4 && argc != 6)
+		errx(1, "usage: sendloop PORT one|many CLIENTS [CERTIFICATE KEY]");
+	if (argc == 6)
+		tls = secure_server(argv[4], argv[5]);
 	count = (unsigned)atoi(argv[3]);
 	peers = calloc(count, sizeof(*peers));
 	if (peers == NULL)
@@ -123,9 +142,13 @@ main(int argc, char **argv)
 			err(1, "accept");
 		if (setsockopt(peers[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
 			err(1, "TCP_NODELAY");
+		if (tls != NULL)
+			peers[i].ssl = secure_accept(tls, peers[i].fd);
 	}
 	if (strcmp(argv[2], "many") == 0)
 		many(peers, count);
+	if (tls != NULL)
+		one_secure(peers, count);
 	one(peers, count);
 	return 0;
 }
