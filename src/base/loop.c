@@ -96,7 +96,8 @@ clear_ready(struct loop *loop)
 static bool
 has_pending(const struct loop_class *class)
 {
-	return !class->hold_readers && fdset_common(&class->pending, &class->readers) > 0;
+	return class->pending.last >= 0 && !class->hold_readers &&
+	       fdset_common(&class->pending, &class->readers) > 0;
 }
 
 /* Fills the sets that select is asked about. Returns whether any reader is pending. */

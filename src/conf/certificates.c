@@ -5,6 +5,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#define PLACE 1024 /* room for one; longer ones are cut */
+
 static const char *const names[] = {
     [TLS_CLIENTS_ANY] = "any",
     [TLS_CLIENTS_OPTIONAL] = "optional",
@@ -21,15 +23,14 @@ certificates_clients(enum tls_clients clients)
 static void
 keep_place(struct source *source, const config_setting_t *setting, char **where)
 {
-	char name[SETTING_SHOWN];
+	char name[SETTING_SHOWN], text[PLACE];
 
-	free(*where);
 	source_name(setting, name, sizeof(name));
-	if (asprintf(where, "%s:%d: %s", source->file, (int)config_setting_source_line(setting),
-		name) < 0) {
-		*where = NULL;
+	snprintf(text, sizeof(text), "%s:%d: %s", source->file,
+	    (int)config_setting_source_line(setting), name);
+	free(*where);
+	if ((*where = strdup(text)) == NULL)
 		source_no_memory(source);
-	}
 }
 
 void
@@ -80,15 +81,14 @@ certificates_are_set(const struct certificates *certificates)
 static void
 fault(struct source *source, const char *where, const char *what)
 {
-	char *text;
+	char text[PLACE + 128];
 
-	if (where == NULL || asprintf(&text, "%s: %s", where, what) < 0) {
-		source_no_memory(source);
+	/* Otherwise memory was refused, which is a fault already. */
+	if (where == NULL)
 		return;
-	}
+	snprintf(text, sizeof(text), "%s: %s", where, what);
 	source->tell(LOG_ERR, text);
 	source->faults++;
-	free(text);
 }
 
 void

@@ -100,8 +100,16 @@ take_fault(int level, const char *text)
 		strcpy(first_fault, text);
 }
 
+static bool
+same_file(const struct named_file *a, const struct named_file *b)
+{
+	if (a->path == NULL || b->path == NULL)
+		return a->path == b->path;
+	return a->path[0] == '/' && strcmp(a->path, b->path) == 0;
+}
+
 static void
-check_endpoint(const struct endpoint *endpoint)
+check_endpoint(const struct endpoint *endpoint, const struct config *config)
 {
 	const struct addr *addr = &endpoint->addr;
 
@@ -112,6 +120,7 @@ check_endpoint(const struct endpoint *endpoint)
 	}
 	check(addr->family == AF_INET || addr->family == AF_INET6);
 	check(!endpoint->v6only || addr->family == AF_INET6);
+	check(!endpoint->tls || certificates_are_set(&config->tls));
 }
 
 /* A config that was accepted is within every limit that is documented. */
@@ -131,11 +140,12 @@ check_config(const struct config *config, const char *file, uint16_t port)
 	check(limits->stall >= 1 && limits->stall <= CONFIG_MAX_STALL);
 	check(limits->lag <= CONFIG_MAX_LAG);
 	check(limits->idle <= CONFIG_MAX_IDLE);
+	check(limits->handshake >= 1 && limits->handshake <= CONFIG_MAX_HANDSHAKE);
 	check(config->unix_mode <= 0777);
 	check(config->access != NULL);
 	check(config->n_endpoints > 0);
 	for (size_t i = 0; i < config->n_endpoints; i++) {
-		check_endpoint(&config->endpoints[i]);
+		check_endpoint(&config->endpoints[i], config);
 		for (size_t k = 0; k < i; k++)
 			check(config->endpoints[i].addr.port == 0 ||
 			      !endpoint_same(&config->endpoints[i], &config->endpoints[k]));
@@ -168,6 +178,10 @@ check_again(const struct config *config, uint16_t port)
 	check(again->unix_mode == config->unix_mode);
 	check(again->unix_owner == config->unix_owner);
 	check(again->unix_group == config->unix_group);
+	check(same_file(&again->tls.certificate, &config->tls.certificate));
+	check(same_file(&again->tls.key, &config->tls.key));
+	check(same_file(&again->tls.ca, &config->tls.ca));
+	check(again->tls.clients == config->tls.clients);
 	check(again->n_endpoints == config->n_endpoints);
 	for (size_t i = 0; i < config->n_endpoints; i++)
 		check(endpoint_same(&again->endpoints[i], &config->endpoints[i]));
