@@ -1,8 +1,11 @@
 #include "conf/advice.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "conf/files.h"
 
@@ -55,6 +58,73 @@ advise_on_modes(const struct config *config, struct source *source)
 	files_free(&files);
 }
 
+/* --- files of TLS that only root may read */
+
+/* Where systemd puts files for one service, which may read them whatever their mode says. */
+#define CREDENTIALS "/run/credentials/"
+
+/* Whether it grants the right to everybody, or to a group that the service can be given. */
+static bool
+grants(const char *path, mode_t everybody, mode_t group)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return true; /* not what this is about */
+	return (st.st_mode & everybody) != 0 || ((st.st_mode & group) != 0 && st.st_gid != 0);
+}
+
+/* Whether all folders on the way to the file, and the file, let others than root in. */
+static bool
+is_open_to_others(const char *path)
+{
+	char *way = strdup(path);
+	bool open = grants(path, S_IROTH, S_IRGRP);
+
+	for (char *slash = way; open && slash != NULL; slash = strchr(slash + 1, '/')) {
+		if (slash == way)
+			continue;
+		*slash = '\0';
+		open = grants(way, S_IXOTH, S_IXGRP);
+		*slash = '/';
+	}
+	free(way);
+	return open;
+}
+
+static void
+advise_on_file(const struct named_file *file, source_tell *tell)
+{
+	char text[1024], *path;
+	bool open;
+
+	if (file->path == NULL || strncmp(file->path, CREDENTIALS, strlen(CREDENTIALS)) == 0)
+		return;
+	/* By links, as those of certbot, the way is another one. */
+	path = realpath(file->path, NULL);
+	open = is_open_to_others(file->path) && (path == NULL || is_open_to_others(path));
+	free(path);
+	if (open)
+		return;
+	snprintf(text, sizeof(text),
+	    "%s: warning: %s: only root may read it; the packaged service can if it is of a group, "
+	    "see ssl-cert in README.Debian",
+	    file->where, file->path);
+	tell(LOG_WARNING, text);
+}
+
+/* For others than root, what they cannot read is a fault. */
+static void
+advise_on_certificates(const struct certificates *certificates, source_tell *tell)
+{
+	if (geteuid() != 0)
+		return;
+	advise_on_file(&certificates->certificate, tell);
+	advise_on_file(&certificates->key, tell);
+	if (certificates->clients != TLS_CLIENTS_ANY)
+		advise_on_file(&certificates->ca, tell);
+}
+
 void
 advise(const struct config *config, source_tell *tell)
 {
@@ -62,4 +132,5 @@ advise(const struct config *config, source_tell *tell)
 
 	advise_on_ports(config, &source);
 	advise_on_modes(config, &source);
+	advise_on_certificates(&config->tls, tell);
 }
