@@ -4,6 +4,7 @@
 #include "base/systemd.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 int
 systemd_sockets(char ***names)
