@@ -20,7 +20,11 @@ is_temporary(int error)
 	return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
 
-/* A recv that fails is skipped, like that of a plain client: the next one finds the end. */
+/*
+ * A recv that fails is skipped, like that of a plain client: the next one finds the end. Of a bare
+ * end of file the library learns nothing: it would never write again, and what waits is to be
+ * written once more.
+ */
 static int
 wire_read(BIO *bio, char *data, int len)
 {
@@ -31,13 +35,13 @@ wire_read(BIO *bio, char *data, int len)
 	if (!tls->asked)
 		n = recv(tls->fd, data, (size_t)len, 0);
 	tls->asked = true;
-	if (n < 0)
-		BIO_set_retry_read(bio);
-	else if (n == 0)
-		tls->eof = true;
-	else
+	tls->eof |= n == 0;
+	if (n > 0) {
 		tls->received += (size_t)n;
-	return (int)n;
+		return (int)n;
+	}
+	BIO_set_retry_read(bio);
+	return -1;
 }
 
 /* Keeps what the socket did not take. Returns false when there is no room for it. */
@@ -83,25 +87,24 @@ give(struct tls *tls, const char *data, size_t len)
 	return n;
 }
 
-/* Returns 0, or -1 when the socket never takes any again. */
-static int
+static void
 flush(struct tls *tls)
 {
 	ssize_t n;
 
-	if (tls->unsent_len == 0)
-		return 0;
-	if ((n = give(tls, tls->unsent, tls->unsent_len)) < 0)
-		return -1;
+	if (tls->unsent_len == 0 || (n = give(tls, tls->unsent, tls->unsent_len)) < 0)
+		return;
 	tls->unsent_len -= (size_t)n;
 	if (tls->unsent_len == 0)
 		forget_unsent(tls);
 	else
 		memmove(tls->unsent, tls->unsent + n, tls->unsent_len);
-	return 0;
 }
 
-/* Behind what is unsent. What can be kept counts as written. */
+/*
+ * Behind what is unsent. What can be kept counts as written; and so does everything once the socket
+ * takes nothing any more: else an answer that is due would keep the library from reading on.
+ */
 static int
 wire_write(BIO *bio, const char *data, int len)
 {
@@ -110,7 +113,7 @@ wire_write(BIO *bio, const char *data, int len)
 
 	BIO_clear_retry_flags(bio);
 	if (tls->unsent_len == 0 && !tls->full && (n = give(tls, data, (size_t)len)) < 0)
-		return -1;
+		return len;
 	if (n == len || keep(tls, data + n, (size_t)(len - n)))
 		return len;
 	if (n > 0)
@@ -122,12 +125,9 @@ wire_write(BIO *bio, const char *data, int len)
 static long
 wire_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-	const struct tls *tls = BIO_get_data(bio);
-
+	(void)bio;
 	(void)number;
 	(void)pointer;
-	if (command == BIO_CTRL_EOF)
-		return tls->eof;
 	return command == BIO_CTRL_FLUSH;
 }
 
@@ -209,6 +209,19 @@ begin(struct tls *tls)
 	tls->key_updates = 0;
 }
 
+/* The first error of the queue, but rather one of TLS itself: it says more than one of a cipher. */
+static unsigned long
+take_reason(void)
+{
+	unsigned long first = ERR_peek_error(), code = first;
+
+	while (code != 0 && ERR_GET_LIB(code) != ERR_LIB_SSL) {
+		ERR_get_error();
+		code = ERR_peek_error();
+	}
+	return code != 0 ? code : first;
+}
+
 /* What a call that returned result came to: an SSL_ERROR. */
 static int
 judge(struct tls *tls, int result)
@@ -218,7 +231,7 @@ judge(struct tls *tls, int result)
 	if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE &&
 	    error != SSL_ERROR_ZERO_RETURN && error != SSL_ERROR_NONE) {
 		tls->failed = true;
-		tls->reason = ERR_peek_error();
+		tls->reason = take_reason();
 	}
 	ERR_clear_error();
 	return error;
@@ -227,29 +240,23 @@ judge(struct tls *tls, int result)
 enum tls_outcome
 tls_handshake(struct tls *tls, bool readable)
 {
-	int result;
+	int result, error;
 
 	begin(tls);
 	tls->asked = !readable;
-	if (flush(tls) < 0) {
-		tls->failed = true;
+	flush(tls);
+	result = SSL_do_handshake(tls->ssl);
+	error = judge(tls, result);
+	tls->failed |= tls->eof || tls->error != 0;
+	if (tls->failed)
 		return TLS_FAILED;
-	}
-	if ((result = SSL_do_handshake(tls->ssl)) == 1) {
-		/* What follows its last message may have come with it. */
-		tls->pending = SSL_has_pending(tls->ssl) != 0;
+	/* What follows its last message may have come with it. */
+	tls->pending = result == 1 && SSL_has_pending(tls->ssl) != 0;
+	if (result == 1)
 		return TLS_OPEN;
-	}
-	switch (judge(tls, result)) {
-	case SSL_ERROR_WANT_READ:
-		/* The client answers only when it has got everything. */
-		return tls->unsent_len == 0 ? TLS_WANTS_READ : TLS_WANTS_WRITE;
-	case SSL_ERROR_WANT_WRITE:
-		return TLS_WANTS_WRITE;
-	default:
-		tls->failed = true;
-		return TLS_FAILED;
-	}
+	/* The client answers only when it has got everything. */
+	return error == SSL_ERROR_WANT_READ && tls->unsent_len == 0 ? TLS_WANTS_READ
+								    : TLS_WANTS_WRITE;
 }
 
 /* --- reading */
@@ -270,6 +277,11 @@ tls_recv(struct tls *tls, char *data, size_t room)
 	int error = SSL_ERROR_NONE;
 
 	begin(tls);
+	/* Whoever asks all the same, for all that are in, learns nothing new. */
+	if (tls->blocked) {
+		errno = EAGAIN;
+		return -1;
+	}
 	while (len < room && error == SSL_ERROR_NONE && !tls->closed && !tls->failed) {
 		if (SSL_read_ex(tls->ssl, data + len, room - len, &n) == 1)
 			len += n;
@@ -277,7 +289,8 @@ tls_recv(struct tls *tls, char *data, size_t room)
 			error = judge(tls, 0);
 	}
 	check_key_updates(tls);
-	tls->broken = tls->failed && !tls->eof && tls->error == 0;
+	tls->broken = tls->failed;
+	tls->failed |= tls->eof;
 	tls->closed |= error == SSL_ERROR_ZERO_RETURN || tls->failed;
 	tls->blocked = error == SSL_ERROR_WANT_WRITE;
 	/* Stopped for lack of room, or an end is known. */
@@ -341,27 +354,31 @@ tls_send(struct tls *tls, const struct iovec *iov, int count)
 	begin(tls);
 	tls->asked = true;
 	errno = EAGAIN;
-	if (flush(tls) < 0)
+	flush(tls);
+	if (tls->error != 0)
 		errno = tls->error;
 	if (tls->error != 0 || tls->full)
 		return -1;
 	if (len == 0)
 		return 0;
-	if (SSL_write_ex(tls->ssl, gather(iov, count, len), len, &n) == 1)
+	if (SSL_write_ex(tls->ssl, gather(iov, count, len), len, &n) == 1 && tls->error == 0)
 		return (ssize_t)n;
 	error = SSL_get_error(tls->ssl, 0);
 	ERR_clear_error();
-	if (error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ)
-		errno = EAGAIN;
+	if (tls->error != 0)
+		errno = tls->error;
 	else
-		errno = tls->error != 0 ? tls->error : EPIPE;
+		errno =
+		    error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? EAGAIN : EPIPE;
 	return -1;
 }
 
 bool
 tls_shut(struct tls *tls)
 {
-	if (!tls->shut && !tls->failed && tls->error == 0 && SSL_is_init_finished(tls->ssl)) {
+	bool able = !tls->broken || tls->own_reason != NULL;
+
+	if (!tls->shut && able && tls->error == 0 && SSL_is_init_finished(tls->ssl)) {
 		begin(tls);
 		tls->asked = true;
 		SSL_shutdown(tls->ssl);

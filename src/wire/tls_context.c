@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+#define OTHER_KEY "is not the key of the certificate"
+
 static void
 say(source_tell *tell, int level, const struct named_file *file, const char *what)
 {
@@ -18,14 +20,17 @@ say(source_tell *tell, int level, const struct named_file *file, const char *wha
 	tell(level, text);
 }
 
-/* Without it the library would ask at the terminal, and wait. context: whether it was called. */
+static bool is_locked; /* the file that was read last */
+
+/* Without it the library would ask at the terminal, and wait. */
 static int
 no_password(char *text, int size, int writing, void *context)
 {
 	(void)text;
 	(void)size;
 	(void)writing;
-	*(bool *)context = true;
+	(void)context;
+	is_locked = true;
 	return -1;
 }
 
@@ -36,11 +41,15 @@ reason(void)
 	unsigned long code = ERR_peek_error();
 	const char *text = ERR_reason_error_string(code);
 
+	if (is_locked)
+		return "is encrypted, allowed is one without a password";
 	if (ERR_SYSTEM_ERROR(code))
 		return strerror(ERR_GET_REASON(code));
 	if (ERR_GET_LIB(code) == ERR_LIB_X509 && ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH)
-		return "is not the key of the certificate";
-	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+		return OTHER_KEY;
+	if ((ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) ||
+	    (ERR_GET_LIB(code) == ERR_LIB_OSSL_DECODER &&
+		ERR_GET_REASON(code) == ERR_R_UNSUPPORTED))
 		return "holds nothing of the kind in PEM";
 	return text != NULL ? text : "cannot be used";
 }
@@ -49,6 +58,7 @@ reason(void)
 static bool
 is_file(const struct named_file *file, struct stat *st, source_tell *tell)
 {
+	is_locked = false;
 	if (stat(file->path, st) < 0)
 		say(tell, LOG_ERR, file, strerror(errno));
 	else if (!S_ISREG(st->st_mode))
@@ -81,16 +91,17 @@ load_certificate(SSL_CTX *ctx, const struct named_file *file, source_tell *tell)
 static int
 load_key(SSL_CTX *ctx, const struct named_file *file, source_tell *tell)
 {
-	bool is_locked = false;
 	struct stat st;
 
 	if (!is_file(file, &st, tell))
 		return -1;
-	SSL_CTX_set_default_passwd_cb(ctx, no_password);
-	SSL_CTX_set_default_passwd_cb_userdata(ctx, &is_locked);
 	if (SSL_CTX_use_PrivateKey_file(ctx, file->path, SSL_FILETYPE_PEM) != 1) {
-		say(tell, LOG_ERR, file,
-		    is_locked ? "is encrypted, allowed is a key without a password" : reason());
+		say(tell, LOG_ERR, file, reason());
+		return -1;
+	}
+	/* A key of another kind goes beside the certificate, for one that may still come. */
+	if (SSL_CTX_check_private_key(ctx) != 1) {
+		say(tell, LOG_ERR, file, OTHER_KEY);
 		return -1;
 	}
 	if ((st.st_mode & S_IROTH) != 0)
@@ -130,6 +141,7 @@ load_ca(SSL_CTX *ctx, const struct certificates *certificates, source_tell *tell
 static void
 set_up(SSL_CTX *ctx)
 {
+	SSL_CTX_set_default_passwd_cb(ctx, no_password);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
 				     SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);

@@ -30,17 +30,19 @@ tls_describe(const struct tls *tls, char text[TLS_TEXT])
 	unsigned char hash[EVP_MAX_MD_SIZE];
 	char name[65] = "", hex[2 * EVP_MAX_MD_SIZE + 1] = "";
 	unsigned size = 0;
-	int len = snprintf(
-	    text, TLS_TEXT, "%s %s", SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl));
+	int cn, len = snprintf(text, TLS_TEXT, "%s %s", SSL_get_version(tls->ssl),
+		    SSL_get_cipher_name(tls->ssl));
 
 	if (peer == NULL || X509_digest(peer, EVP_sha256(), hash, &size) != 1) {
 		ERR_clear_error();
 		return text;
 	}
-	X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, name, sizeof(name));
-	for (char *c = name; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~' || *c == '"')
-			*c = '?';
+	cn = X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(peer), NID_commonName, name, sizeof(name));
+	/* A NUL byte ends no name: "alice" is not who has one behind that. */
+	for (int i = 0; i < cn; i++)
+		if (name[i] < ' ' || name[i] > '~' || name[i] == '"')
+			name[i] = '?';
 	for (size_t i = 0; i < size; i++)
 		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
 	snprintf(text + len, TLS_TEXT - (size_t)len, " CN \"%s\" SHA-256 %s", name, hex);

@@ -16,6 +16,7 @@ static size_t most;
 static seam_select *own_select;
 static bool stands; /* the clock */
 static int64_t own_time, time_of_pass;
+static int64_t step, ahead; /* of what clock_read finds */
 static int (*own_journal)(void);
 
 void
@@ -43,6 +44,7 @@ seam_reset(void)
 {
 	memset(seams, 0, sizeof(seams));
 	most = 0;
+	step = ahead = 0;
 	own_select = NULL;
 	own_journal = NULL;
 }
@@ -73,6 +75,13 @@ seam_pass_at(int64_t time)
 {
 	seam_set_time(time);
 	time_of_pass = time;
+}
+
+void
+seam_set_step(int64_t microseconds)
+{
+	step = microseconds;
+	ahead = 0;
 }
 
 void
@@ -185,6 +194,11 @@ WRAP(int64_t, clock_tick, void)
 	if (!stands)
 		return __real_clock_tick();
 	return time_of_pass = own_time;
+}
+
+WRAP(int64_t, clock_read, void)
+{
+	return stands ? own_time + (ahead += step) : __real_clock_read();
 }
 
 WRAP(int, systemd_journal, void)

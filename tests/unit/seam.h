@@ -47,6 +47,9 @@ void seam_set_select(seam_select *select);
 void seam_set_time(int64_t time);
 /* The same, and chatd reads it: a pass at that time begins. */
 void seam_pass_at(int64_t time);
+/* While the clock stands still, each clock_read finds it so much later than the one before, until
+ * seam_reset. */
+void seam_set_step(int64_t microseconds);
 /* Takes the place of the way to the journal until seam_reset. */
 void seam_set_journal(int (*journal)(void));
 
