@@ -151,13 +151,15 @@ static void
 apply(struct server *server, struct config *config, struct tls_context *tls)
 {
 	struct config *before = server->config;
-	struct tls_context *tls_before = server->tls;
+	struct tls_context *tls_before = tls != NULL ? server->tls : NULL;
 
 	acceptor_log(&server->chat.acceptor);
 	server->config = config;
-	server->tls = tls;
+	/* The old one stays where there is none now: for newcomers who have not begun yet. */
+	if (tls != NULL)
+		server->tls = tls;
 	trace_enable(config->trace);
-	chat_reconfigure(&server->chat, config, tls);
+	chat_reconfigure(&server->chat, config, server->tls);
 	tls_context_free(tls_before);
 	config_free(before);
 }

@@ -138,8 +138,9 @@ drain(struct listener *listener, void *context)
 {
 	const struct change *change = context;
 	struct acceptor *acceptor = change->acceptor;
-	int highest = MAX(acceptor->class.readers.last,
-	    MAX(acceptor->pool->members.last, acceptor->leaving->members.last));
+	int clients = MAX(acceptor->pool->members.last, acceptor->leaving->members.last);
+	int highest = MAX(
+	    acceptor->class.readers.last, MAX(clients, acceptor->admission->lobby->members.last));
 	struct addr addr;
 
 	/* Also for listeners that are opened after this one is closed. */

@@ -65,7 +65,7 @@ chat_highest(const struct chat *chat)
 void
 chat_deliver(struct chat *chat)
 {
-	handshakes_begin(&chat->handshakes);
+	handshakes_run(&chat->handshakes);
 	clients_deliver(&chat->clients);
 }
 

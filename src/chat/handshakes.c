@@ -11,15 +11,14 @@
 
 #define HANDSHAKE 0x16 /* the first byte of every TLS connection: the type of its record */
 
-static loop_serve on_knock, on_readable, on_writable;
+static loop_serve on_readable, on_writable;
 
 void
 handshakes_init(struct handshakes *handshakes, struct lobby *lobby, struct leaving *leaving,
     const struct tls_context *context)
 {
 	*handshakes = (struct handshakes){.lobby = lobby, .leaving = leaving, .context = context};
-	lobby->silent_class.readable = on_knock;
-	lobby->begun_class.readable = on_readable;
+	lobby->silent_class.readable = lobby->begun_class.readable = on_readable;
 	lobby->begun_class.writable = on_writable;
 	lobby->silent_class.room = lobby->begun_class.room = handshakes;
 }
@@ -113,13 +112,12 @@ go_on(struct handshakes *handshakes, struct newcomer *newcomer, bool readable)
 	count_refusal(handshakes, newcomer);
 }
 
+/* Its turn comes in handshakes_run. */
 static void
 on_readable(void *room, int fd)
 {
-	struct handshakes *handshakes = room;
-
-	trace_readable(fd);
-	go_on(handshakes, handshakes->lobby->newcomers[fd], true);
+	(void)room;
+	(void)fd;
 }
 
 static void
@@ -128,14 +126,6 @@ on_writable(void *room, int fd)
 	struct handshakes *handshakes = room;
 
 	go_on(handshakes, handshakes->lobby->newcomers[fd], false);
-}
-
-/* Its turn comes after those that have begun, see handshakes_begin. */
-static void
-on_knock(void *room, int fd)
-{
-	(void)room;
-	(void)fd;
 }
 
 static void
@@ -170,22 +160,57 @@ answer(struct handshakes *handshakes, struct newcomer *newcomer)
 		backoff_begin(&handshakes->lobby->kernel, BACKOFF_REST);
 }
 
-void
-handshakes_begin(struct handshakes *handshakes)
+/* Whether the slice, which begins with the first question, is over. */
+static bool
+is_over(int64_t *until)
+{
+	int64_t now = clock_read();
+
+	if (*until == CLOCK_NEVER)
+		*until = now + HANDSHAKES_SLICE;
+	return now >= *until;
+}
+
+static void
+go_on_with_all(struct handshakes *handshakes)
+{
+	const struct fdset *readable = &handshakes->lobby->pool->loop->readable;
+	struct newcomer *newcomer, *next;
+	int64_t until = CLOCK_NEVER;
+
+	TAILQ_FOREACH_SAFE(newcomer, &handshakes->lobby->begun, entry, next) {
+		if (!fdset_has(readable, newcomer->fd))
+			continue;
+		if (is_over(&until))
+			return;
+		trace_readable(newcomer->fd);
+		go_on(handshakes, newcomer, true);
+	}
+}
+
+static void
+begin_all(struct handshakes *handshakes)
 {
 	struct lobby *lobby = handshakes->lobby;
 	struct newcomer *newcomer, *next;
 	int64_t until = CLOCK_NEVER;
 
-	if (lobby->silent_class.ready == 0)
-		return;
 	TAILQ_FOREACH_SAFE(newcomer, &lobby->silent, entry, next) {
 		if (!fdset_has(&lobby->pool->loop->readable, newcomer->fd))
 			continue;
-		if (lobby_next_place_at(lobby) > clock_now() || clock_read() >= until)
+		if (lobby_next_place_at(lobby) > clock_now() || is_over(&until))
 			return;
-		if (until == CLOCK_NEVER)
-			until = clock_read() + HANDSHAKES_SLICE;
 		answer(handshakes, newcomer);
 	}
+}
+
+void
+handshakes_run(struct handshakes *handshakes)
+{
+	const struct lobby *lobby = handshakes->lobby;
+
+	if (lobby->begun_class.ready > 0)
+		go_on_with_all(handshakes);
+	if (lobby->silent_class.ready > 0)
+		begin_all(handshakes);
 }

@@ -1,8 +1,9 @@
 /*
  * handshakes: how a newcomer of the lobby becomes a member.
  *
- * Handshakes that have begun go on first; new ones begin, in the order in which the newcomers came,
- * for HANDSHAKES_SLICE in each pass: so a crowd of newcomers leaves time to those inside. Who
+ * Handshakes that have begun go on first, in the order in which they began; new ones begin in the
+ * order in which the newcomers came. Both get HANDSHAKES_SLICE in each pass, since a signature
+ * takes long, and may follow any byte: so a crowd of newcomers leaves time to those inside. Who
  * speaks something else is told in plain text that this port wants TLS. If a handshake fails, the
  * library has sent an alert; the newcomer leaves like others, so that it arrives.
  */
@@ -28,7 +29,8 @@ struct handshakes {
 
 void handshakes_init(struct handshakes *handshakes, struct lobby *lobby, struct leaving *leaving,
     const struct tls_context *context);
-/* After the readers of a pass: begins the handshakes of those whose first byte has come. */
-void handshakes_begin(struct handshakes *handshakes);
+/* After the readers of a pass: goes on with the handshakes for which bytes have come, and begins
+ * those of newcomers whose first byte has come. */
+void handshakes_run(struct handshakes *handshakes);
 
 #endif

@@ -131,10 +131,14 @@ oldest_of(const struct newcomers *list, const struct addr *addr)
 {
 	struct newcomer *newcomer, *oldest = NULL;
 
-	TAILQ_FOREACH(newcomer, list, entry)
+	TAILQ_FOREACH(newcomer, list, entry) {
 		if ((addr == NULL || addr_same_network(&newcomer->addr, addr)) &&
 		    (oldest == NULL || newcomer->arrived_at < oldest->arrived_at))
 			oldest = newcomer;
+		/* The silent ones came one after the other, and may be very many. */
+		if (oldest != NULL && newcomer->tls == NULL)
+			break;
+	}
 	return oldest;
 }
 

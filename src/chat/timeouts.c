@@ -105,10 +105,15 @@ remove_slow(struct timeouts *timeouts)
 	return next;
 }
 
-/* Whether select was asked about the client before this pass, and called it silent. */
+/*
+ * Whether select was asked about the client before this pass, and called it silent. One that has to
+ * take answers of TLS before it is read any more, and takes none, is silent as well.
+ */
 static bool
 is_silent(const struct pool *pool, const struct conn *conn)
 {
+	if (conn_blocked(conn))
+		return true;
 	return pool->class.asked && fdset_has(&pool->class.readers, conn->fd) &&
 	       !fdset_has(&pool->loop->readable, conn->fd);
 }
