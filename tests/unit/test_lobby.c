@@ -2,8 +2,10 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "seam.h"
@@ -322,6 +324,28 @@ TEST(a_reload_changes_the_deadline_of_those_who_wait)
 	assert_false(tls_party_waits(guest));
 }
 
+/* Of those who are drained each takes the lowest number that is free: above the lobby's. */
+TEST(a_listener_that_goes_is_drained_with_room_above_the_lobby)
+{
+	struct acceptor *acceptor = &party.chat.acceptor;
+	struct addr addr;
+	char text[200];
+	int pair[2], high;
+
+	snprintf(text, sizeof(text), "listen = [ \"%s\" ];", in_folder("listener"));
+	tls_party_configure(text);
+	assert_int_equal(acceptor_open(acceptor, party.config, 0, NULL), 0);
+	make_pair(pair);
+	high = fcntl(pair[1], F_DUPFD_CLOEXEC, 900);
+	close(pair[1]);
+	assert_true(high >= 900);
+	assert_int_equal(addr_parse(&addr, ANY), 0);
+	assert_true(admission_receive(&party.chat.admission, high, &addr, true));
+	acceptor_drain(acceptor);
+	assert_true(acceptor->class.readers.words * NFDBITS > (size_t)high + SOMAXCONN);
+	close(pair[0]);
+}
+
 TEST(at_the_end_of_the_server_all_newcomers_go)
 {
 	struct guest *a = tls_party_knock(ANY), *b = tls_party_greet(ANY, TLS1_3_VERSION);
@@ -387,6 +411,7 @@ main(void)
 	    LOBBY_TEST(while_nobody_waits_for_a_place_nothing_is_due_for_it),
 	    LOBBY_TEST(a_reload_refuses_newcomers_who_are_not_allowed_any_more),
 	    LOBBY_TEST(a_reload_changes_the_deadline_of_those_who_wait),
+	    LOBBY_TEST(a_listener_that_goes_is_drained_with_room_above_the_lobby),
 	    LOBBY_TEST(at_the_end_of_the_server_all_newcomers_go),
 	    LOBBY_TEST(refused_memory_refuses_the_newcomer),
 	    LOBBY_TEST(refused_memory_for_a_handshake_refuses_the_newcomer),
