@@ -14,6 +14,7 @@ Environment:
     CHATD_UNDER      a command to run it under, such as "valgrind -q --leak-check=full"
     CHATD_PATIENCE   seconds until a wait counts as failed (30); more for valgrind
     CHATD_SYSTEMD    0: the binary is built without libsystemd
+    CHATD_TLS        0: the binary is built without OpenSSL
     CHATD_SANITIZED  1: the binary is built with sanitizers, so memory figures mean nothing
 
 Every wait has a deadline, and ends by an event. Nothing sleeps in the hope that something
@@ -45,6 +46,12 @@ def needs_systemd():
     """Skips the test where chatd cannot do what it is about."""
     if os.environ.get("CHATD_SYSTEMD") == "0":
         pytest.skip("built without libsystemd")
+
+
+def needs_tls():
+    """The same where it is about TLS."""
+    if os.environ.get("CHATD_TLS") == "0":
+        pytest.skip("built without TLS")
 
 
 # Nothing takes so long when all is well.
@@ -323,7 +330,7 @@ class Daemon:
         if not self.log:
             return r"New incoming connection on sd (\d+)\n"
         name = client.name if client else None
-        return (re.escape(name) if name else r".*") + r" connected as sd (\d+)\n"
+        return (re.escape(name) if name else r".*") + r" connected as sd (\d+)(?:, TLS.*)?\n"
 
     # --- what /proc says about it
 
@@ -593,6 +600,7 @@ class NotifySocket:
 
 def parse_address(text):
     """An address as chatd's log writes it, for Client(). A wildcard becomes loopback."""
+    text = text.removeprefix("tls://")
     if text.startswith("/"):
         return text
     host, port = text.rsplit(":", 1)

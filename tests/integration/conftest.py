@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 import chatd
+import tls
 
 
 @pytest.fixture
@@ -58,6 +59,14 @@ def notify(tmp):
     listener = chatd.NotifySocket(f"{tmp}/notify")
     yield listener
     listener.close()
+
+
+@pytest.fixture(scope="session")
+def certs():
+    """Certificates and keys, made once: certs("server") names the files. See tls.py."""
+    chatd.needs_tls()
+    with tempfile.TemporaryDirectory(prefix="chatd-certs-") as folder:
+        yield tls.Certs(folder)
 
 
 @pytest.hookimpl(hookwrapper=True)

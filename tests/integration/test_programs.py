@@ -33,7 +33,7 @@ class Program:
                                         stderr=subprocess.STDOUT, start_new_session=True)
         self.shown = Output(os.dup(self.process.stdout.fileno()))
         self.process.stdout.close()
-        self.sd = int(d.stderr.wait_for(r"connected as sd (\d+)\n", since=since)[1])
+        self.sd = int(d.stderr.wait_for(r"connected as sd (\d+)(?:, TLS.*)?\n", since=since)[1])
 
     def type(self, text):
         self.process.stdin.write(text)
