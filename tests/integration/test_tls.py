@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from chatd import FAREWELL, needs_systemd, talk, wait_until
+from chatd import FAREWELL, needs_systemd, talk
 from test_sockets import passing, tcp_socket
 from tls import V12, V13, TlsClient, alert_of, context, enter, plain_address, stands_still, start_tls
 
@@ -45,13 +45,10 @@ def test_the_log_names_where_tls_is_spoken(start, certs):
 
 def test_mode_chat_with_tls(start, certs):
     d = start_tls(start, certs, more='mode = "chat";')
-    a = enter(d)
-    a.send(b"/nick ann\n")
-    wait_until(lambda: b"ann" in a.buffer or not a.receive() or b"ann" in a.buffer)
-    b = enter(d)
-    b.send(b"/nick bob\n")
-    b.send(b"hello\n")
-    wait_until(lambda: b"bob: hello" in a.buffer or not a.receive() or b"bob: hello" in a.buffer)
+    a, b = enter(d), enter(d)
+    b.send(b"/name bob\nhello\n")
+    while (line := a.line()) != b"bob: hello\n":
+        assert line
 
 
 def test_http_on_a_tls_port_of_mode_chat_is_told_over_tls(start, certs):
@@ -75,7 +72,7 @@ def test_the_trace_tells_of_bytes_on_the_wire(start, certs):
     since = d.stdout.mark()
     a = enter(d)
     came = bytes(d.stdout.data[since:]).decode()
-    assert came.startswith(f"New incoming connection on sd {a.sd}\n")
+    assert f"New incoming connection on sd {a.sd}\n" in came
     assert re.search(rf"Descriptor {a.sd} is readable\n\d+ bytes received from sd {a.sd}\n", came)
     since = d.stdout.mark()
     a.send(b"hello\n")
@@ -110,7 +107,8 @@ def test_who_speaks_tls_to_a_plain_port_does_no_harm(start, certs, more):
     lost.close()
     b = d.client(plain_address(d))
     b.send(b"hello\n")
-    wait_until(lambda: b"hello\n" in a.buffer or not a.receive() or b"hello\n" in a.buffer)
+    while not (line := a.line()).endswith(b"hello\n"):
+        assert line
 
 
 # --- limits: a refusal is an alert
@@ -180,13 +178,12 @@ def test_a_secure_client_that_no_longer_receives_is_read_to_its_end(start, certs
         since = d.stderr.mark()
         a = TlsClient(f"{tmp}/tls")
         d.stderr.wait_for("connected as sd .*, TLS", since=since)
-        a.socket.shutdown(socket.SHUT_RD)
+        socket.socket.shutdown(a.socket, socket.SHUT_RD)  # not that of TLS
         b.send(b"into the void\n" * 3)
         d.stdout.wait_for("42 bytes received")
         a.send(b"still here\n")
         b.expect(b"still here\n")
         stands_still(d)
-        a.send(b"and gone")
         a.close()
         d.stderr.wait_for("disconnected from sd .*: closed by the client\n")
 

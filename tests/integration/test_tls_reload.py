@@ -85,7 +85,7 @@ def test_an_encrypted_key_asks_nobody(certs, tmp):
 
 
 def test_a_late_certificate_and_an_open_key_are_warned_of(certs, tmp):
-    certs.make("past", more=["-days", "-1"])
+    certs.make_late("past", by="ca")
     os.chmod(certs.key("past"), 0o604)
     status, said = check(tmp, tls(certs, "past.pem", "past.key"))
     assert status == 0

@@ -9,18 +9,21 @@ A TLS 1.3 client believes that it is in before chatd does, so enter() waits for 
 
 import ctypes
 import ctypes.util
+import fcntl
 import functools
 import hashlib
 import os
 import re
 import shutil
 import ssl
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
 
-from chatd import Client, PATIENCE
+from chatd import Client, PATIENCE, wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -55,6 +58,29 @@ class Certs:
         subprocess.run(["openssl", "req", "-x509", "-nodes", "-utf8", "-days", "2", *kind, *signed,
                         *names, *end, "-keyout", self.key(name), "-out", self.pem(name),
                         "-subj", f"/CN={cn or name}", *more], check=True, capture_output=True)
+        os.chmod(self.key(name), 0o600)
+        return name
+
+    def make_late(self, name, by):
+        """One that has expired, which takes another command."""
+        if os.path.exists(self.pem(name)):
+            return name
+        request, work = f"{self.folder}/request", f"{self.folder}/work"
+        os.makedirs(work, exist_ok=True)
+        with open(f"{work}/ca.conf", "w", encoding="ascii") as file:
+            file.write(f"[ca]\ndefault_ca = own\n[own]\nnew_certs_dir = {work}\n"
+                       f"database = {work}/index\nrand_serial = yes\npolicy = any\n"
+                       "default_md = sha256\n[any]\ncommonName = supplied\n")
+        with open(f"{work}/index", "w", encoding="ascii"):
+            pass
+        for command in (
+                ["req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:P-256", "-keyout", self.key(name), "-out", request,
+                 "-subj", f"/CN={name}"],
+                ["ca", "-batch", "-config", f"{work}/ca.conf", "-notext", "-in", request,
+                 "-cert", self.pem(by), "-keyfile", self.key(by), "-out", self.pem(name),
+                 "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
         os.chmod(self.key(name), 0o600)
         return name
 
@@ -229,6 +255,12 @@ class KeyClient(Client):
         for _ in range(times):
             assert libssl().SSL_key_update(self.ssl, 1) == 1
             assert libssl().SSL_do_handshake(self.ssl) == 1
+
+    def arrived(self):
+        """Once all that was sent lies in chatd's socket."""
+        def unacknowledged():
+            return struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0" * 4))[0]
+        wait_until(lambda: unacknowledged() == 0)
 
     def say(self, data):
         assert libssl().SSL_write(self.ssl, data, len(data)) == len(data)
