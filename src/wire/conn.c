@@ -175,15 +175,19 @@ enum conn_outcome
 conn_read(struct conn *conn, struct intake *intake, size_t room, struct reception *got)
 {
 	char *data = arena_tail(&intake->arena) + conn->line.len;
-	bool was_pending = conn_pending(conn);
+	bool was_pending = conn_pending(conn), was_blocked = conn_blocked(conn);
 	ssize_t n = receive(conn, data, room, got);
 	size_t len, unfinished = 0;
 	struct line_cut cut;
 
-	/* A part of a record is progress; and what was pending may have been a part of one. */
+	/*
+	 * A part of a record is progress; and what was pending may have been a part of one. One
+	 * that is blocked was not called ready: it is asked where all are asked that are in.
+	 */
 	if (n < 0)
-		return got->wire > 0 || (was_pending && !conn_blocked(conn)) ? CONN_DONE
-									     : CONN_AGAIN;
+		return got->wire > 0 || was_blocked || (was_pending && !conn_blocked(conn))
+			   ? CONN_DONE
+			   : CONN_AGAIN;
 	if (n == 0)
 		return end(conn, intake, got);
 	len = (size_t)n;

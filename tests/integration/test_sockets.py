@@ -37,6 +37,13 @@ def passing(*sockets):
             "pass_fds": numbers}
 
 
+def passing_named(names, *sockets):
+    """The same with names, "tls:chat"."""
+    how = passing(*sockets)
+    how["under"] = ["env", f"LISTEN_FDNAMES={names}", *how["under"]]
+    return how
+
+
 def tcp_socket(backlog=100):
     s = socket.socket()
     s.bind(("127.0.0.1", 0))

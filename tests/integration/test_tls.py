@@ -4,12 +4,11 @@ import re
 import signal
 import socket
 import ssl
-import sys
 
 import pytest
 
 from chatd import FAREWELL, needs_systemd, talk
-from test_sockets import passing, tcp_socket
+from test_sockets import passing_named, tcp_socket
 from tls import V12, V13, TlsClient, alert_of, context, enter, plain_address, stands_still, start_tls
 
 
@@ -137,15 +136,6 @@ def test_a_refusal_for_an_address_is_an_alert(start, certs):
 
 
 # --- passed sockets
-
-NAMED = "import os, sys; os.environ['LISTEN_FDNAMES'] = sys.argv[1]; os.execvp(sys.argv[2], sys.argv[2:])"
-
-
-def passing_named(names, *sockets):
-    how = passing(*sockets)
-    how["under"] = [sys.executable, "-c", NAMED, names, *how["under"]]
-    return how
-
 
 def test_a_passed_socket_named_tls_is_one(start, certs):
     with tcp_socket() as secure, tcp_socket() as plain:

@@ -3,6 +3,7 @@
 import re
 import resource
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import time
 
 import pytest
 
-from chatd import Client, PATIENCE, SANITIZED, raise_nofile, talk, wait_until
+from chatd import (Client, PATIENCE, SANITIZED, needs_systemd, raise_nofile, talk,
+                   wait_until)
+from test_sockets import passing_named, tcp_socket
 from tls import (V12, V13, TlsClient, WireClient, context, enter, plain_address, stands_still,
                  start_tls, wire_client)
 
@@ -111,19 +114,28 @@ def test_bad_handshakes_beside_a_good_client_do_not_disturb_it(start, certs):
 @VERSIONS
 def test_a_long_chain_of_certificates_passes_a_client_that_reads_slowly(
         start, certs, tmp, version):
+    needs_systemd()
     with open(f"{tmp}/chain.pem", "w", encoding="ascii") as chain:
         for name in ["server", *["ca"] * 80]:
             with open(certs.pem(name), encoding="ascii") as file:
                 chain.write(file.read())
-    d = start(listen=["tls://127.0.0.1:0"], more=f'tls = {{ certificate = "{tmp}/chain.pem"; '
-              f'key = "{certs.key("server")}"; }};')
+    settings = (f'tls = {{ certificate = "{tmp}/chain.pem"; '
+                f'key = "{certs.key("server")}"; }};')
+    with tcp_socket() as listener:
+        # Clients inherit it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        d = start(more=settings, ready=1, **passing_named("tls", listener))
     client = wire_client(d, context(version), window=2048)
     client.step()
-    client.flush()
-    d.stdout.wait_for(r"bytes received")
+    hello = client.wire()
+    client.send(hello[:100])
+    d.stdout.wait_for(r"^100 bytes received")
+    client.send(hello[100:])
+    d.stdout.wait_for(rf"^{len(hello) - 100} bytes received")
     stands_still(d)
     # It says more before its turn: not read, and no reason to go round.
-    client.socket.sendall(b"\x14\x03\x03\x00\x01\x01" if version == V13 else b"")
+    if version == V13:
+        client.send(b"\x14\x03\x03\x00\x01\x01")
     stands_still(d)
     while not client.step():
         client.flush()

@@ -8,7 +8,7 @@ import pytest
 
 from chatd import FAREWELL
 from test_programs import people  # noqa: F401 (a fixture)
-from tls import context, enter, start_tls
+from tls import V13, context, enter, start_tls, wire_client
 
 CERTIFICATE = {
     "openssl": ["-cert", "{pem}", "-key", "{key}"],
@@ -104,6 +104,17 @@ def test_stunnel_with_a_certificate_carries_a_plain_client(start, certs, tmp, pe
     assert d.stderr.count(rf'connected as sd {program.sd}, TLSv1.* CN "alice"') == 1
     program.leave()
     d.stderr.wait_for(rf"disconnected from sd {program.sd}")
+
+
+# They would come behind the handshake, before anything else.
+def test_nothing_comes_between_the_handshake_and_the_chat(start, certs):
+    d = start_tls(start, certs)
+    a = wire_client(d, context(V13))
+    a.shake()
+    a.flush()
+    d.stderr.wait_for(" connected as sd ")
+    enter(d).send(b"x\n")
+    assert len(a.socket.recv(1000)) == 2 + 22
 
 
 def test_openssl_finds_neither_tickets_nor_renegotiation(start, certs):

@@ -585,7 +585,7 @@ TEST(an_unknown_owner_or_group_is_refused)
 
 /* Faults and files */
 
-#define LISTEN_FORMS                                                                        \
+#define LISTEN_FORMS                                                                     \
 	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\", " \
 	"each also with \"tls://\" in front, and \"/path\" of a unix socket\n"
 

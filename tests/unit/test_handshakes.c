@@ -177,8 +177,18 @@ TEST(a_look_at_the_first_byte_that_fails_is_skipped_and_many_rest)
 
 TEST(an_answer_that_does_not_fit_is_written_when_there_is_room)
 {
-	struct guest *guest = tls_party_greet(ANY, TLS1_2_VERSION);
+	struct guest *guest = tls_party_knock(ANY);
+	struct peer *peer = tls_party_peer(guest);
+	const char *hello;
+	size_t len;
 
+	peer_open(peer, guest->fd, TLS1_2_VERSION, NULL);
+	peer_handshake(peer);
+	hello = peer_take(peer, 50, &len);
+	assert_int_equal(write(guest->fd, hello, len), len);
+	party_pass();
+	assert_true(fdset_has(&lobby->begun_class.readers, guest->sd));
+	peer_send(peer);
 	seam_shorten(200);
 	party_pass();
 	assert_true(fdset_has(&lobby->begun_class.writers, guest->sd));

@@ -72,7 +72,7 @@ TEST(a_path_of_107_bytes_passes_and_one_of_108_does_not)
 	assert_string_equal(faults_of(text), want);
 }
 
-#define LISTEN_FORMS                                                                        \
+#define LISTEN_FORMS                                                                     \
 	"allowed are \"address\", \"address:port\", \"[v6]:port\", \"localhost:port\", " \
 	"each also with \"tls://\" in front, and \"/path\" of a unix socket\n"
 

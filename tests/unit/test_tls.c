@@ -63,8 +63,8 @@ TEST(there_are_no_tickets_and_no_sessions)
 		unsigned len;
 
 		meet_open((int)version);
-		/* Nothing came behind the handshake. */
-		assert_string_equal(get_text(meet.peer.fd, NULL), "");
+		/* In 1.3 they would come behind the handshake. */
+		assert_true(version == TLS1_2_VERSION || meet.tls->sent == 0);
 		session = SSL_get_session(meet.peer.ssl);
 		assert_int_equal(SSL_SESSION_has_ticket(session), 0);
 		SSL_SESSION_get_id(session, &len);

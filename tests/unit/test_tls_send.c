@@ -189,12 +189,14 @@ TEST(a_client_that_takes_nothing_any_more_is_still_read)
 TEST(an_answer_that_finds_the_socket_closed_does_not_keep_from_reading)
 {
 	meet_open(TLS1_3_VERSION);
-	peer_update_keys(&meet.peer, 1);
-	peer_say(&meet.peer, "hello\n");
-	peer_send(&meet.peer);
 	seam_fail(SEAM_SEND, 0, SEAM_ALWAYS, EPIPE);
-	assert_string_equal(meet_recv(100, NULL), "hello\n");
-	assert_false(meet.tls->failed);
+	for (int i = 0; i < 4; i++) {
+		peer_update_keys(&meet.peer, 2);
+		peer_say(&meet.peer, "hello\n");
+		peer_send(&meet.peer);
+		assert_string_equal(meet_recv(100, NULL), "hello\n");
+		assert_false(meet.tls->failed);
+	}
 	assert_int_equal(meet_send("x"), -1);
 	assert_int_equal(errno, EPIPE);
 }
