@@ -117,7 +117,7 @@ def test_a_refusal_for_limits_clients_is_an_alert(start, certs):
     talk(enter(d), enter(d))
     for version in (V12, V13):
         assert "ACCESS_DENIED" in alert_of(d.address, context(version))
-    assert d.stderr.count(r"refused: too many clients, at most 2\n") == 2
+    d.stderr.wait_for(r"refused: too many clients, at most 2\n", count=2)
 
 
 def test_a_refusal_for_clients_per_address_is_an_alert(start, certs):

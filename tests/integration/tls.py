@@ -114,6 +114,8 @@ def context(version=None, cert=None, certs=None, trust=None):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
+    # Else an end of file without close_notify looks like one with it.
+    made.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     if trust:
         made.verify_mode = ssl.CERT_REQUIRED
         made.load_verify_locations(trust)
@@ -142,6 +144,11 @@ class TlsClient(Client):
             self.clean = not more
             return more
         except (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError):
+            self.clean = False
+            return False
+        except ssl.SSLError as error:
+            if error.reason != "UNEXPECTED_EOF_WHILE_READING":
+                raise
             self.clean = False
             return False
 
