@@ -277,11 +277,6 @@ tls_recv(struct tls *tls, char *data, size_t room)
 	int error = SSL_ERROR_NONE;
 
 	begin(tls);
-	/* Whoever asks all the same, for all that are in, learns nothing new. */
-	if (tls->blocked) {
-		errno = EAGAIN;
-		return -1;
-	}
 	while (len < room && error == SSL_ERROR_NONE && !tls->closed && !tls->failed) {
 		if (SSL_read_ex(tls->ssl, data + len, room - len, &n) == 1)
 			len += n;

@@ -23,7 +23,7 @@ TEST(one_record_of_many_lines_is_read_in_many_passes)
 	tls_party_configure("limits = { queue = 1024; };");
 	secure = tls_party_join(TLS1_3_VERSION);
 	for (int i = 0; i < 1000; i++)
-		snprintf(record + 16 * i, 17, "this is line %02d\n", i % 100);
+		strcpy(record + 16 * i, i % 7 == 0 ? "the seventh one\n" : "another of them\n");
 	tls_party_say(secure, record);
 	while (party_pass())
 		assert_true(++passes < 1000);
