@@ -167,11 +167,11 @@ on_writable(void *room, int sd)
 	struct pool *pool = clients->pool;
 	struct conn *conn = pool->conns[sd];
 	size_t written;
-	bool was_blocked = conn_blocked(conn);
-	enum conn_outcome outcome = conn_write(conn, &written);
+	enum conn_outcome outcome;
 
-	if (was_blocked)
+	if (conn_blocked(conn))
 		unblock(pool, conn);
+	outcome = conn_write(conn, &written);
 	if (outcome == CONN_FAILED) {
 		conn_close_write(conn);
 		pressure_release(clients->pressure, conn);
@@ -182,7 +182,7 @@ on_writable(void *room, int sd)
 		conn->refusals = 0;
 		if (conn->above_high_water)
 			pressure_progressed(clients->pressure, conn, written);
-	} else if (!was_blocked) {
+	} else if (!conn_unblocked(conn)) {
 		pressure_refused(clients->pressure, conn);
 	}
 	if (outcome == CONN_DONE)

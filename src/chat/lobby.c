@@ -241,8 +241,13 @@ reap(struct lobby *lobby)
 int64_t
 lobby_run_due(struct lobby *lobby)
 {
-	int64_t next = backoff_run_due(&lobby->kernel), place = clock_now();
+	int64_t next, place;
 
+	/* Mostly nobody is here. */
+	if (lobby->count == 0 && TAILQ_EMPTY(&lobby->ended) && !backoff_rests(&lobby->kernel))
+		return CLOCK_NEVER;
+	next = backoff_run_due(&lobby->kernel);
+	place = clock_now();
 	if (lobby->count > 0) {
 		next = clock_sooner(next, remove_late(lobby, &lobby->silent));
 		next = clock_sooner(next, remove_late(lobby, &lobby->begun));

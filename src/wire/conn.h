@@ -130,7 +130,8 @@ void conn_stop_reading(struct conn *conn);
 ssize_t conn_discard(struct conn *conn);
 
 /* With TLS: whether conn_read has something, whatever select says; whether it goes on only when the
- * socket is writable; and whether something has to be written, though the queue is empty. */
+ * socket is writable, or may go on since it was; and whether something has to be written, though
+ * the queue is empty. */
 static inline bool
 conn_pending(const struct conn *conn)
 {
@@ -140,6 +141,11 @@ static inline bool
 conn_blocked(const struct conn *conn)
 {
 	return conn->secure && conn->tls[0]->blocked;
+}
+static inline bool
+conn_unblocked(const struct conn *conn)
+{
+	return conn->secure && conn->tls[0]->unblocked;
 }
 static inline bool
 conn_unsent(const struct conn *conn)

@@ -277,6 +277,7 @@ tls_recv(struct tls *tls, char *data, size_t room)
 	int error = SSL_ERROR_NONE;
 
 	begin(tls);
+	tls->unblocked = false;
 	while (len < room && error == SSL_ERROR_NONE && !tls->closed && !tls->failed) {
 		if (SSL_read_ex(tls->ssl, data + len, room - len, &n) == 1)
 			len += n;
@@ -300,13 +301,13 @@ void
 tls_unblock(struct tls *tls)
 {
 	tls->blocked = false;
-	tls->pending = true;
+	tls->pending = tls->unblocked = true;
 }
 
 void
 tls_stop_reading(struct tls *tls)
 {
-	tls->blocked = tls->pending = false;
+	tls->blocked = tls->unblocked = tls->pending = false;
 }
 
 /* --- writing */

@@ -36,9 +36,10 @@ struct tls {
 	bool pending;       /* tls_recv has something, whatever select says */
 	bool
 	    blocked; /* tls_recv goes on only when the socket is writable: it has to answer first */
-	bool closed; /* no byte comes any more */
-	bool failed; /* that came unexpectedly: a bare FIN, which may be forged, or see broken */
-	bool broken; /* the client broke the protocol */
+	bool unblocked; /* it was writable, and tls_recv has not gone on yet */
+	bool closed;    /* no byte comes any more */
+	bool failed;    /* that came unexpectedly: a bare FIN, which may be forged, or see broken */
+	bool broken;    /* the client broke the protocol */
 	/* Of the last call: */
 	bool full;             /* the socket took less than it was given: another call is no use */
 	bool eof;              /* the socket has ended */
