@@ -85,6 +85,21 @@ say(const struct options *options, struct config *config)
 	return result;
 }
 
+/* A passed socket for TLS stands for an address of the settings with tls:// in front. */
+static bool
+lacks_certificate(const struct config *config, int inherited, char *const *names)
+{
+	if (certificates_are_set(&config->tls))
+		return false;
+	for (int i = 0; i < inherited && names != NULL; i++)
+		if (strcmp(names[i], "tls") == 0) {
+			log_error("a socket named tls was passed: it takes tls.certificate and "
+				  "tls.key");
+			return true;
+		}
+	return false;
+}
+
 /* Returns the exit status. */
 static int
 run(const struct options *options, int inherited, char *const *names)
@@ -96,7 +111,8 @@ run(const struct options *options, int inherited, char *const *names)
 
 	if (config == NULL)
 		return errno == ENOMEM ? EXIT_FAILURE : EX_CONFIG;
-	if (!options->print && tls_context_load(&tls, &config->tls, log_fault) < 0) {
+	if (!options->print && (lacks_certificate(config, inherited, names) ||
+				   tls_context_load(&tls, &config->tls, log_fault) < 0)) {
 		config_free(config);
 		return EX_CONFIG;
 	}

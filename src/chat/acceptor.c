@@ -105,10 +105,6 @@ acceptor_open(
 		log_warn("sockets were passed, so port and listen are not used");
 	if (inherited > 0 && names != NULL)
 		mark_tls(acceptor, names);
-	if (acceptor_inherited_tls(acceptor) && !certificates_are_set(&config->tls)) {
-		log_error("a socket named tls was passed: it takes tls.certificate and tls.key");
-		return -1;
-	}
 	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
 		if (loop_reserve(acceptor->pool->loop, &acceptor->class, listener->fd) < 0) {
 			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));

@@ -199,7 +199,7 @@ compare(const void *a, const void *b)
 		order = x->addr.family - y->addr.family;
 	if (order == 0)
 		order = memcmp(x->addr.ip, y->addr.ip, sizeof(x->addr.ip));
-	if (order == 0)
+	if (order == 0 && x->addr.port == 0)
 		order = x->tls - y->tls;
 	if (order == 0 && x->addr.scope != y->addr.scope)
 		order = x->addr.scope < y->addr.scope ? -1 : 1;

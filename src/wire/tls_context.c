@@ -16,7 +16,8 @@ say(source_tell *tell, int level, const struct named_file *file, const char *wha
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "%s: %s: %s", file->where, file->path, what);
+	snprintf(text, sizeof(text), "%s: %s%s: %s", file->where,
+	    level == LOG_WARNING ? "warning: " : "", file->path, what);
 	tell(level, text);
 }
 

@@ -154,7 +154,7 @@ def test_a_passed_socket_named_tls_takes_a_certificate(daemon, certs):
     needs_systemd()
     with tcp_socket() as secure:
         d = daemon(ready=0, **passing_named("tls", secure)).start()
-        assert d.wait() == 1
+        assert d.wait() == 78
         assert "it takes tls.certificate and tls.key" in d.stderr.text()
 
 

@@ -183,10 +183,11 @@ TEST(a_certificate_out_of_its_time_is_a_warning)
 
 	cert_make(&late);
 	cert_make(&early);
-	assert_string_equal(load("late.pem", "late.key", NULL, true),
-	    "FILE:1: tls.certificate: late.pem: has expired; most clients will refuse it\n");
+	assert_string_equal(
+	    load("late.pem", "late.key", NULL, true), "FILE:1: tls.certificate: warning: late.pem: "
+						      "has expired; most clients will refuse it\n");
 	assert_string_equal(load("early.pem", "early.key", NULL, true),
-	    "FILE:1: tls.certificate: early.pem: is not valid yet; most clients will refuse it\n");
+	    "FILE:1: tls.certificate: warning: early.pem: is not valid yet; most clients will refuse it\n");
 	cert_free(&late);
 	cert_free(&early);
 }
@@ -195,7 +196,7 @@ TEST(a_key_that_everybody_can_read_is_a_warning)
 {
 	chmod(in_folder("server.key"), 0604);
 	assert_string_equal(load("server.pem", "server.key", NULL, true),
-	    "FILE:2: tls.key: server.key: everybody may read it; whoever does can pose as "
+	    "FILE:2: tls.key: warning: server.key: everybody may read it; whoever does can pose as "
 	    "chatd\n");
 	/* A group that may is one for it, such as ssl-cert. */
 	chmod(in_folder("server.key"), 0640);
