@@ -243,6 +243,8 @@ def test_it_says_what_is_missing(tmp):
         1, "", "join: this is for somebody at a terminal; a script says something with nc -N\n")
     assert say("--tls", PATH=path) == (
         1, "", "join: socat is missing, which --tls needs: sudo apt install socat\n")
+    assert say("--tls", "--ca", f"{tmp}/none") == (
+        1, "", f"join: there is no file {tmp}/none that can be read\n")
 
 
 def test_it_explains_itself():
@@ -275,6 +277,6 @@ def test_tls_checks_the_certificate(start, join, tmp):
             stranger = join("--tls", "localhost", str(port))
             stranger.sees(AGAIN)
             assert "welcome" not in stranger.shown.text()
-            assert "certificate verify failed" in stranger.shown.text()
+            assert "join: certificate verify failed; trying" in stranger.shown.text()
         finally:
             os.killpg(front.pid, signal.SIGTERM)
