@@ -24,6 +24,8 @@ def speeches(file):
         elif line.startswith("chatd: "):
             sys.exit(line)  # why the connection ends
         elif live and not line.startswith("* "):
+            if ": " not in line:
+                sys.exit('nobody has a name here: chatd needs mode = "chat"')
             name, text = line.split(": ", 1)
             yield name, text
 

@@ -63,6 +63,16 @@ def test_the_bot_in_python_counts(start, bot):
     assert process.stderr.read() == b"chatd: the server ends\n"
 
 
+def test_the_bot_in_python_says_that_it_needs_names(start, bot):
+    chatd = start()
+    client = chatd.client()
+    process = bot(chatd, "bot.py")
+    assert client.line() == b"/name counter\n"
+    client.send(b"anna: hello\nno name\n")
+    assert process.wait(10) == 1
+    assert process.stderr.read() == b'nobody has a name here: chatd needs mode = "chat"\n'
+
+
 def test_the_bot_in_shell_says_the_time(start, bot):
     chatd = start(more=CHAT)
     alice = person(chatd, b"alice")
