@@ -79,16 +79,23 @@ certificates_are_set(const struct certificates *certificates)
 }
 
 static void
-fault(struct source *source, const char *where, const char *what)
+say(struct source *source, int level, const char *where, const char *what)
 {
 	char text[PLACE + 128];
 
 	/* Otherwise memory was refused, which is a fault already. */
 	if (where == NULL)
 		return;
-	snprintf(text, sizeof(text), "%s: %s", where, what);
-	source->tell(LOG_ERR, text);
-	source->faults++;
+	snprintf(
+	    text, sizeof(text), "%s: %s%s", where, level == LOG_WARNING ? "warning: " : "", what);
+	source->tell(level, text);
+	source->faults += level != LOG_WARNING;
+}
+
+static void
+fault(struct source *source, const char *where, const char *what)
+{
+	say(source, LOG_ERR, where, what);
 }
 
 void
@@ -104,6 +111,12 @@ certificates_check(const struct certificates *certificates, struct source *sourc
 	if (certificates->clients != TLS_CLIENTS_ANY && certificates->ca.path == NULL)
 		fault(source, certificates->clients_where,
 		    "takes tls.ca, the file of those who sign the certificates of clients");
+	/* Whoever names those who may come in most likely wants nobody else. */
+	if (certificates->clients == TLS_CLIENTS_ANY && certificates->ca.path != NULL &&
+	    certificates->clients_where == NULL)
+		say(source, LOG_WARNING, certificates->ca.where,
+		    "is not read, and no client is asked for a certificate, unless tls.clients is "
+		    "\"optional\" or \"required\"");
 }
 
 static void

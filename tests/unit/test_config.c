@@ -520,6 +520,16 @@ TEST(bits_past_a_prefix_are_doubted_and_not_looked_at)
 	    "10.0.0.0/8\n");
 }
 
+TEST(a_ca_that_is_not_read_is_doubted_unless_that_is_said)
+{
+	expect_warning("tls = {\n  ca = \"/ca\"; };",
+	    "FILE:2: tls.ca: warning: is not read, and no client is asked for a certificate, "
+	    "unless tls.clients is \"optional\" or \"required\"\n");
+	config_free(config_of("tls = { ca = \"/ca\"; clients = \"any\"; };"));
+	config_free(config_of("tls = { ca = \"/ca\"; clients = \"optional\"; };"));
+	config_free(config_of("tls = { ca = \"/ca\"; clients = \"required\"; };"));
+}
+
 /* Unix sockets */
 
 TEST(a_mode_is_a_string_of_octal_digits)
@@ -656,6 +666,7 @@ main(void)
 	    cmocka_unit_test(a_port_on_the_command_line_takes_the_place_of_the_files),
 	    cmocka_unit_test(the_port_counts_for_endpoints_that_stand_before_it),
 	    cmocka_unit_test(bits_past_a_prefix_are_doubted_and_not_looked_at),
+	    cmocka_unit_test(a_ca_that_is_not_read_is_doubted_unless_that_is_said),
 	    cmocka_unit_test(a_number_at_its_bounds_passes_and_one_past_them_does_not),
 	    cmocka_unit_test(a_number_too_large_for_32_bits_is_out_of_range),
 	    cmocka_unit_test(a_number_too_large_for_32_bits_is_found_wherever_it_stands),
