@@ -62,7 +62,7 @@ TEST(certificates_of_clients_take_a_ca)
 	    "FILE:1: tls.clients: takes tls.ca, the file of those who sign the certificates of "
 	    "clients\n");
 	config_free(config_of("tls = { clients = \"any\"; };"));
-	config_free(config_of("tls = { ca = \"/ca\"; };"));
+	config_free(config_of("tls = { ca = \"/ca\"; clients = \"any\"; };"));
 }
 
 TEST(a_file_is_an_absolute_path)
