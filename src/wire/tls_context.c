@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+#define FFDHE     1 /* the first byte of the groups of finite fields */
 #define OTHER_KEY "is not the key of the certificate"
 
 static void
@@ -135,6 +136,22 @@ load_ca(SSL_CTX *ctx, const struct certificates *certificates, source_tell *tell
 	return 0;
 }
 
+static int (*library_allows)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
+
+/*
+ * Diffie-Hellman in a finite field may cost 150 ms, for which a client need not calculate anything,
+ * and nobody needs it: all know a curve. Everything else is as openssl.cnf says.
+ */
+static int
+allows(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other, void *self)
+{
+	const unsigned char *group = other; /* its number, RFC 8446, 4.2.7 */
+
+	if (((unsigned)op & SSL_SECOP_OTHER_TYPE) == SSL_SECOP_OTHER_CURVE && group[0] == FFDHE)
+		return 0;
+	return library_allows(ssl, ctx, op, bits, nid, other, self);
+}
+
 /*
  * A write may offer other memory than before, with the same bytes at its front. RELEASE_BUFFERS:
  * idle clients cost half the memory. read_ahead: many records come in one recv.
@@ -151,6 +168,10 @@ set_up(SSL_CTX *ctx)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				  SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_max_cert_list(ctx, TLS_CERTIFICATES);
+	if (library_allows == NULL)
+		library_allows = SSL_CTX_get_security_callback(ctx);
+	SSL_CTX_set_security_callback(ctx, allows);
 }
 
 static struct tls_context *

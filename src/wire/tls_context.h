@@ -2,8 +2,8 @@
  * tls_context: what all TLS connections share: certificate, key, and who may come.
  *
  * A reload loads another one; those inside keep the one they came in with. Versions are 1.2 and
- * 1.3; ciphers are those of the library, or of the machine's openssl.cnf. There is no resumption: a
- * connection lives long, and a new one is checked anew.
+ * 1.3; ciphers and curves are those of the library, or of the machine's openssl.cnf. There is no
+ * resumption: a connection lives long, and a new one is checked anew.
  *
  * Where chatd is built without TLS, tls_context_none.c takes the place of tls_context.c, and
  * loading fails if there is something to load.
@@ -12,6 +12,9 @@
 #define CHATD_TLS_CONTEXT_H
 
 #include "conf/certificates.h"
+
+/* Bytes of the certificates that a client may show: each takes time to read. */
+#define TLS_CERTIFICATES 16384
 
 struct tls_context {
 	struct ssl_ctx_st *ctx; /* SSL_CTX of OpenSSL */

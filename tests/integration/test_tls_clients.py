@@ -94,3 +94,35 @@ def test_a_client_can_check_the_server(start, certs):
     with pytest.raises(ssl.SSLCertVerificationError):
         TlsClient(d.address, suspicious)
     d.stderr.wait_for(r"refused: TLS: .*alert unknown ca\n")
+
+
+def chain_of(certs, length):
+    """A certificate that ca has signed, and behind it another one that is as long as it takes
+    for both to be a message of `length` bytes. Returns the context of its owner."""
+    def sized(name, comment):
+        certs.make(name, cn="filler", key="rsa", more=["-set_serial", "1", "-addext",
+                                          "nsComment=" + "x" * comment])
+        with open(certs.pem(name), encoding="ascii") as file:
+            return file.read()
+    with open(certs.pem("alice"), encoding="ascii") as file:
+        alice = file.read()
+    # TLS 1.3: 4 bytes of the message, 5 for each certificate.
+    rest = length - 4 - 5 - len(ssl.PEM_cert_to_DER_cert(alice)) - 5
+    beside = len(ssl.PEM_cert_to_DER_cert(sized("filler", 8000))) - 8000
+    path = f"{certs.folder}/chain-{length}.pem"
+    with open(path, "w", encoding="ascii") as file:
+        file.write(alice + sized(f"filler-{length}", rest - beside))
+    made = context(V13)
+    made.load_cert_chain(path, certs.key("alice"))
+    return made
+
+
+# Trap: the library reads a hundred KiB of them, for a tenth of a second, before it verifies any.
+@pytest.mark.parametrize("clients", ["optional", "required"])
+def test_the_certificates_of_a_client_are_at_most_16_kib(start, certs, clients):
+    d = start_tls(start, certs, clients=clients)
+    a, b = enter(d, chain_of(certs, 16384)), enter(d, show(certs, "alice"))
+    talk(a, b)
+    assert "ILLEGAL_PARAMETER" in alert_of(d.address, chain_of(certs, 16385))
+    d.stderr.wait_for(r"refused: TLS: excessive message size\n")
+    talk(a, b)

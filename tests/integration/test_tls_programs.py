@@ -129,3 +129,18 @@ def test_openssl_finds_neither_tickets_nor_renegotiation(start, certs):
         assert not re.search(r"TLS session ticket:", said)
         if version == "-tls1_2":
             assert "no renegotiation" in said
+
+
+# Trap: the library would calculate 150 ms in a field of 8192 bits for one hello.
+@pytest.mark.parametrize("groups, fits", [("ffdhe8192", False), ("ffdhe2048:ffdhe3072", False),
+                                          ("ffdhe2048:P-256", True), ("X25519", True)])
+def test_keys_are_agreed_on_with_curves_alone(start, certs, groups, fits):
+    d = start_tls(start, certs)
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is missing")
+    done = subprocess.run(["openssl", "s_client", "-groups", groups, "-connect",
+                           f"127.0.0.1:{d.port}"],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+    assert (done.returncode == 0) == fits
+    if not fits:
+        d.stderr.wait_for(r" refused: TLS: no suitable key share\n")
