@@ -4,7 +4,8 @@
  * They are no members of the pool: nothing is delivered to them, and a pool that is held does not
  * hold them. They count for limits.clients and limits.clients_per_address. A newcomer is silent
  * until its first byte has come, and costs little more than its descriptor; then its handshake
- * begins, which takes some 50 KiB, so at most LOBBY_BEGUN are under way.
+ * begins, which takes some 50 KiB, or 160 with a very long hello, so at most LOBBY_BEGUN are under
+ * way.
  *
  * A handshake that is not over limits.handshake after the client came is given up. Where there is
  * no place for a newcomer, the oldest newcomer makes room, once it is LOBBY_HALF_OPEN old: those

@@ -164,6 +164,8 @@ on_message(int out, int version, int type, const void *data, size_t len, SSL *ss
 	if (!out && type == SSL3_RT_HANDSHAKE && len > 0 &&
 	    *(const unsigned char *)data == SSL3_MT_KEY_UPDATE)
 		tls->key_updates++;
+	if (out && type == SSL3_RT_ALERT)
+		tls->refusals++;
 }
 
 struct tls *
@@ -206,7 +208,7 @@ begin(struct tls *tls)
 	ERR_clear_error();
 	tls->asked = tls->full = false;
 	tls->received = tls->sent = 0;
-	tls->key_updates = 0;
+	tls->key_updates = tls->refusals = 0;
 }
 
 /* The first error of the queue, but rather one of TLS itself: it says more than one of a cipher. */
@@ -230,7 +232,7 @@ judge(struct tls *tls, int result)
 
 	if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE &&
 	    error != SSL_ERROR_ZERO_RETURN && error != SSL_ERROR_NONE) {
-		tls->failed = true;
+		tls->failed = tls->broken = true;
 		tls->reason = take_reason();
 	}
 	ERR_clear_error();
@@ -262,12 +264,15 @@ tls_handshake(struct tls *tls, bool readable)
 /* --- reading */
 
 static void
-check_key_updates(struct tls *tls)
+check_requests(struct tls *tls)
 {
-	if (tls->key_updates <= TLS_KEY_UPDATES)
+	if (tls->key_updates > TLS_REQUESTS)
+		tls->own_reason = "too many key updates";
+	else if (tls->refusals > TLS_REQUESTS)
+		tls->own_reason = "too many renegotiations";
+	else
 		return;
-	tls->own_reason = "too many key updates";
-	tls->failed = true;
+	tls->failed = tls->broken = true;
 }
 
 ssize_t
@@ -284,8 +289,7 @@ tls_recv(struct tls *tls, char *data, size_t room)
 		else
 			error = judge(tls, 0);
 	}
-	check_key_updates(tls);
-	tls->broken = tls->failed;
+	check_requests(tls);
 	tls->failed |= tls->eof;
 	tls->closed |= error == SSL_ERROR_ZERO_RETURN || tls->failed;
 	tls->blocked = error == SSL_ERROR_WANT_WRITE;

@@ -25,9 +25,11 @@
 
 #include "wire/tls_context.h"
 
-#define TLS_RECORD      16384 /* bytes of one record, RFC 8446, 5.1 */
-#define TLS_UNSENT      65536 /* more than a record, or a chain of certificates */
-#define TLS_KEY_UPDATES 32 /* of one recv; more is no use, and costs more than it costs to send */
+#define TLS_RECORD   16384 /* bytes of one record, RFC 8446, 5.1 */
+#define TLS_UNSENT   65536 /* more than a record, or a chain of certificates */
+/* Key updates of one recv, or renegotiations, each of which is refused; more is no use, and costs
+ * more than it costs to send. */
+#define TLS_REQUESTS 32
 
 /* Others only read it. */
 struct tls {
@@ -49,8 +51,9 @@ struct tls {
 	/* For tls.c alone: */
 	bool asked; /* the socket was asked in this call, which it is only once */
 	char *unsent;
-	bool shut;              /* close_notify was said */
-	unsigned key_updates;   /* in this call */
+	bool shut;            /* close_notify was said */
+	unsigned key_updates; /* in this call; and alerts that were sent */
+	unsigned refusals;
 	int error;              /* errno of a call on the socket that failed for good, or 0 */
 	unsigned long reason;   /* the library's */
 	const char *own_reason; /* chatd's own, or NULL */

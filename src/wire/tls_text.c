@@ -11,14 +11,15 @@ tls_reason(const struct tls *tls, char text[TLS_REASON])
 	const char *reason = ERR_reason_error_string(tls->reason);
 	long verdict = SSL_get_verify_result(tls->ssl);
 
+	/* Who breaks the protocol and closes at once has broken it. */
 	if (tls->own_reason != NULL)
 		reason = tls->own_reason;
-	else if (tls->eof)
-		reason = "closed by the client";
-	else if (tls->error != 0)
-		reason = strerror(tls->error);
 	else if (verdict != X509_V_OK)
 		reason = X509_verify_cert_error_string(verdict);
+	else if (tls->reason == 0 && tls->eof)
+		reason = "closed by the client";
+	else if (tls->reason == 0 && tls->error != 0)
+		reason = strerror(tls->error);
 	snprintf(text, TLS_REASON, "%s", reason != NULL ? reason : "failed");
 	return text;
 }

@@ -231,7 +231,7 @@ client_update(bool both)
 	    world.client, both ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
 	SSL_do_handshake(world.client);
 	ERR_clear_error();
-	if (++world.updates > TLS_KEY_UPDATES)
+	if (++world.updates > TLS_REQUESTS)
 		world.too_many = true;
 	client_flush();
 }

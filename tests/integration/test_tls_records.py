@@ -8,7 +8,7 @@ import pytest
 
 from chatd import PATIENCE, push, talk, wait_until
 from test_programs import people  # noqa: F401 (a fixture)
-from tls import (V12, V13, WireClient, context, enter, key_client, passes, plain_address,
+from tls import (V12, V13, RecordClient, WireClient, context, enter, key_client, passes, plain_address,
                  stands_still, start_tls, wire_client)
 
 VERSIONS = pytest.mark.parametrize("version", [V12, V13])
@@ -186,6 +186,61 @@ def test_of_key_updates_at_most_32_may_come_at_once(start, certs, times, stays):
     if not stays:
         d.stderr.wait_for(r" removed: TLS: too many key updates\n")
     talk(b, enter(d))
+
+
+# Trap: each is refused by an alert, in a call of its own.
+@pytest.mark.parametrize("times, stays", [(32, True), (33, False)])
+def test_of_renegotiations_at_most_32_may_come_at_once(start, certs, tmp, times, stays):
+    d = start_tls(start, certs)
+    b = enter(d)
+    a = RecordClient(d.address, tmp)
+    d.clients_made.append(a)
+    d.stderr.wait_for(re.escape(a.name) + " connected")
+    hellos = b"".join(a.record(22, b"\x01\0\0\0") for _ in range(times))
+    a.socket.sendall(hellos + a.record(23, b"still here\n"))
+    b.expect(b"still here\n")
+    if not stays:
+        d.stderr.wait_for(r" removed: TLS: too many renegotiations\n")
+    talk(b, enter(d))
+    assert d.stderr.count("removed") == 0 + (not stays)
+
+
+# Who breaks the protocol and closes is told of as one that broke it.
+def test_the_log_says_what_was_broken_though_the_client_has_closed(start, certs):
+    d = start_tls(start, certs)
+    a, b = enter_wire(d, V13), enter(d)
+    d.pause()
+    a.socket.sendall(b"no record at all")
+    a.close()
+    d.resume()
+    d.stderr.wait_for(r" removed: TLS: wrong version number\n")
+    talk(b, enter(d))
+
+
+# Trap: the end comes in the call that also brings what was hidden behind the handshake.
+@VERSIONS
+def test_who_speaks_and_closes_in_one_go_has_broken_nothing(start, certs, version):
+    d = start_tls(start, certs)
+    b = enter(d)
+    d.pause()
+    a = []
+    for _ in range(3):
+        a.append(wire_client(d, context(version)))
+        a[-1].step()
+        a[-1].flush()
+    for client in a:
+        d.resume()
+        client.shake()
+        d.pause()
+        client.say(b"in a hurry\n")
+        client.flush()
+        client.socket.shutdown(socket.SHUT_WR)
+    d.resume()
+    b.expect(b"in a hurry\n" * len(a))
+    for client in a:
+        d.stderr.wait_for(re.escape(client.name) +
+                          r" disconnected from sd \d+: closed by the client\n")
+    assert d.stderr.count("removed") == 0
 
 
 # Trap: a read that has to write first. It is not read, it is not waited for, and it is idle.

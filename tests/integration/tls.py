@@ -12,6 +12,7 @@ import ctypes.util
 import fcntl
 import functools
 import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -271,6 +272,65 @@ class KeyClient(Client):
 
     def say(self, data):
         assert libssl().SSL_write(self.ssl, data, len(data)) == len(data)
+
+
+def derive(secret, label, seed, length):
+    """The PRF of TLS 1.2, RFC 5246, 5."""
+    def mac(data):
+        return hmac.digest(secret, data, "sha256")
+    made, a = b"", mac(label + seed)
+    while len(made) < length:
+        made += mac(a + label + seed)
+        a = mac(a)
+    return made[:length]
+
+
+def seal(key, nonce, data, beside):
+    """AES-128 in GCM."""
+    name = ctypes.util.find_library("crypto")
+    if not name:
+        pytest.skip("libcrypto is missing")
+    library = ctypes.CDLL(name)
+    for function in ("EVP_CIPHER_CTX_new", "EVP_aes_128_gcm"):
+        getattr(library, function).restype = ctypes.c_void_p
+    ctx = ctypes.c_void_p(library.EVP_CIPHER_CTX_new())
+    out, tag = ctypes.create_string_buffer(len(data) + 16), ctypes.create_string_buffer(16)
+    length = ctypes.c_int()
+    library.EVP_EncryptInit_ex(ctx, ctypes.c_void_p(library.EVP_aes_128_gcm()), None, key, nonce)
+    library.EVP_EncryptUpdate(ctx, None, ctypes.byref(length), beside, len(beside))
+    library.EVP_EncryptUpdate(ctx, out, ctypes.byref(length), data, len(data))
+    library.EVP_EncryptFinal_ex(ctx, None, ctypes.byref(length))
+    library.EVP_CIPHER_CTX_ctrl(ctx, 0x10, 16, tag)
+    library.EVP_CIPHER_CTX_free(ctx)
+    return out.raw[:len(data)] + tag.raw
+
+
+class RecordClient(WireClient):
+    """A TLS 1.2 client that says records of any kind, once it has its keys."""
+
+    def __init__(self, address, folder, **more):
+        how = context(V12)
+        how.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+        how.keylog_filename = f"{folder}/keys"
+        super().__init__(address, how, **more)
+        hello = bytearray()
+        while not self.step():
+            self.flush()
+            data = self.socket.recv(1 << 16)
+            hello += data
+            self.incoming.write(data)
+        self.flush()
+        with open(how.keylog_filename, encoding="ascii") as file:
+            own, secret = map(bytes.fromhex, file.read().split()[-2:])
+        keys = derive(secret, b"key expansion", bytes(hello[11:43]) + own, 40)
+        self.key, self.salt, self.number = keys[:16], keys[32:36], 1
+
+    def record(self, kind, data):
+        number = struct.pack(">Q", self.number)
+        self.number += 1
+        sealed = seal(self.key, self.salt + number, data,
+                      number + struct.pack(">BHH", kind, 0x303, len(data)))
+        return struct.pack(">BHH", kind, 0x303, 8 + len(sealed)) + number + sealed
 
 
 def key_client(d, **more):

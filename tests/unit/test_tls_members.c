@@ -127,7 +127,7 @@ block(const struct guest *guest)
 	seam_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
 	for (int i = 0; !conn_blocked(party_conn(guest)); i++) {
 		assert_true(i < 1000);
-		peer_update_keys(peer, TLS_KEY_UPDATES);
+		peer_update_keys(peer, TLS_REQUESTS);
 		peer_send(peer);
 		party_receive(guest);
 	}
@@ -180,11 +180,11 @@ TEST(a_client_that_updates_its_keys_too_often_is_told_so)
 {
 	struct guest *guest = tls_party_join(TLS1_3_VERSION);
 
-	peer_update_keys(tls_party_peer(guest), TLS_KEY_UPDATES);
+	peer_update_keys(tls_party_peer(guest), TLS_REQUESTS);
 	peer_send(tls_party_peer(guest));
 	party_settle();
 	assert_true(party_has(guest));
-	peer_update_keys(tls_party_peer(guest), TLS_KEY_UPDATES + 1);
+	peer_update_keys(tls_party_peer(guest), TLS_REQUESTS + 1);
 	peer_send(tls_party_peer(guest));
 	party_settle();
 	tls_party_expect_last(guest, "chatd: TLS: too many key updates\n");

@@ -246,14 +246,14 @@ TEST(a_client_may_update_its_keys_32_times_in_one_recv_and_no_more_often)
 
 	meet_open(TLS1_3_VERSION);
 	for (int i = 0; i < 3; i++) {
-		peer_update_keys(&meet.peer, TLS_KEY_UPDATES);
+		peer_update_keys(&meet.peer, TLS_REQUESTS);
 		peer_tell(&meet.peer, "hello\n");
 		assert_string_equal(meet_recv(100, NULL), "hello\n");
 		assert_false(meet.tls->failed || meet.tls->pending);
 		assert_int_equal(meet_send("hello\n"), 6);
 		assert_string_equal(peer_hears(&meet.peer, NULL), "hello\n");
 	}
-	peer_update_keys(&meet.peer, TLS_KEY_UPDATES + 1);
+	peer_update_keys(&meet.peer, TLS_REQUESTS + 1);
 	peer_send(&meet.peer);
 	meet_recv(100, NULL);
 	assert_true(meet.tls->broken && meet.tls->closed);
@@ -286,7 +286,7 @@ TEST(who_takes_no_answers_is_not_read_until_it_does)
 	seam_fail(SEAM_SEND, 0, SEAM_ALWAYS, EAGAIN);
 	while (!meet.tls->blocked) {
 		assert_true(++times < 1000);
-		peer_update_keys(&meet.peer, TLS_KEY_UPDATES);
+		peer_update_keys(&meet.peer, TLS_REQUESTS);
 		peer_say(&meet.peer, "hello\n");
 		peer_send(&meet.peer);
 		meet_recv(100, NULL);
