@@ -183,11 +183,12 @@ TEST(a_certificate_out_of_its_time_is_a_warning)
 
 	cert_make(&late);
 	cert_make(&early);
-	assert_string_equal(
-	    load("late.pem", "late.key", NULL, true), "FILE:1: tls.certificate: warning: late.pem: "
-						      "has expired; most clients will refuse it\n");
+	assert_string_equal(load("late.pem", "late.key", NULL, true),
+	    "FILE:1: tls.certificate: warning: late.pem: "
+	    "has expired; most clients will refuse it\n");
 	assert_string_equal(load("early.pem", "early.key", NULL, true),
-	    "FILE:1: tls.certificate: warning: early.pem: is not valid yet; most clients will refuse it\n");
+	    "FILE:1: tls.certificate: warning: early.pem: is not valid yet; most clients will "
+	    "refuse it\n");
 	cert_free(&late);
 	cert_free(&early);
 }
