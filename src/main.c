@@ -35,16 +35,14 @@ open_standard(void)
 
 /* Takes over config and tls. */
 static int
-serve(struct config *config, struct tls_context *tls, int inherited, char *const *names)
+serve(struct config *config, struct tls_context *tls, const struct handover *handover)
 {
 	struct server server;
 	int result = -1;
 
-	/* Descriptors that the caller left open are of no use here; the main socket is to be 3. */
-	closefrom(STDERR_FILENO + 1 + inherited);
 	trace_open(config->trace);
-	server_init(&server, config, tls);
-	if (server_listen(&server, inherited, names) == 0)
+	server_init(&server, config, tls, handover);
+	if (server_listen(&server) == 0)
 		result = server_run(&server);
 	server_close(&server);
 	trace_close();
@@ -87,11 +85,11 @@ say(const struct options *options, struct config *config)
 
 /* A passed socket for TLS stands for an address of the settings with tls:// in front. */
 static bool
-lacks_certificate(const struct config *config, int inherited, char *const *names)
+lacks_certificate(const struct config *config, int passed, char *const *names)
 {
 	if (certificates_are_set(&config->tls))
 		return false;
-	for (int i = 0; i < inherited && names != NULL; i++)
+	for (int i = 0; i < passed && names != NULL; i++)
 		if (strcmp(names[i], "tls") == 0) {
 			log_error("a socket named tls was passed: it takes tls.certificate and "
 				  "tls.key");
@@ -100,9 +98,25 @@ lacks_certificate(const struct config *config, int inherited, char *const *names
 	return false;
 }
 
+/* Takes over config and tls. */
+static int
+begin(struct config *config, struct tls_context *tls, int passed, char *const *names)
+{
+	struct handover handover;
+
+	/* Other descriptors that the caller left open are of no use here; the main socket is to be
+	 * 3. */
+	closefrom(STDERR_FILENO + 1 + passed);
+	if (handover_sort(&handover, passed, names) == 0)
+		return serve(config, tls, &handover);
+	tls_context_free(tls);
+	config_free(config);
+	return -1;
+}
+
 /* Returns the exit status. */
 static int
-run(const struct options *options, int inherited, char *const *names)
+run(const struct options *options, int passed, char *const *names)
 {
 	/* Before anything is closed: the file may be one that the caller has open, "/dev/fd/3". */
 	struct config *config = config_load(options->file, options->port, log_fault);
@@ -111,7 +125,7 @@ run(const struct options *options, int inherited, char *const *names)
 
 	if (config == NULL)
 		return errno == ENOMEM ? EXIT_FAILURE : EX_CONFIG;
-	if (!options->print && (lacks_certificate(config, inherited, names) ||
+	if (!options->print && (lacks_certificate(config, passed, names) ||
 				   tls_context_load(&tls, &config->tls, log_fault) < 0)) {
 		config_free(config);
 		return EX_CONFIG;
@@ -120,7 +134,7 @@ run(const struct options *options, int inherited, char *const *names)
 		tls_context_free(tls);
 		result = say(options, config);
 	} else {
-		result = serve(config, tls, inherited, names);
+		result = begin(config, tls, passed, names);
 	}
 	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -130,7 +144,7 @@ main(int argc, char **argv)
 {
 	struct options options;
 	char **names;
-	int inherited, status;
+	int passed, status;
 
 	if (open_standard() < 0) {
 		perror("open /dev/null");
@@ -144,13 +158,13 @@ main(int argc, char **argv)
 	case OPTIONS_SERVE:
 		break;
 	}
-	inherited = systemd_sockets(&names);
+	passed = systemd_descriptors(&names);
 	log_open();
-	if (inherited < 0) {
-		log_error("sd_listen_fds: %s", strerror(-inherited));
+	if (passed < 0) {
+		log_error("sd_listen_fds: %s", strerror(-passed));
 		return EXIT_FAILURE;
 	}
-	status = run(&options, inherited, names);
+	status = run(&options, passed, names);
 	systemd_free_names(names);
 	log_close();
 	return status;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/systemd.h"
 #include "base/trace.h"
 #include "host/report.h"
 
@@ -27,7 +28,8 @@
 static rlim_t
 raise_nofile(const struct config *config)
 {
-	rlim_t need = (rlim_t)config->limits.clients + config->n_endpoints + SPARE_FDS;
+	rlim_t need = (rlim_t)config->limits.clients + config->n_endpoints + SPARE_FDS +
+		      (systemd_keeps_descriptors() ? HANDOVER_FDS : 0);
 	struct rlimit limit, want;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
@@ -49,11 +51,13 @@ raise_nofile(const struct config *config)
 }
 
 void
-server_init(struct server *server, struct config *config, struct tls_context *tls)
+server_init(struct server *server, struct config *config, struct tls_context *tls,
+    const struct handover *handover)
 {
 	*server = (struct server){
 	    .config = config,
 	    .tls = tls,
+	    .handover = *handover,
 	    .notify = {.fd = -1},
 	    .phase_ends = CLOCK_NEVER,
 	};
@@ -78,30 +82,54 @@ reserve(struct server *server, const struct config *config, source_tell *tell)
 	return -1;
 }
 
-int
-server_listen(struct server *server, int inherited, char *const *names)
+/* The service manager, and what a former process has left there. */
+static int
+open_manager(struct server *server)
+{
+	rlim_t files = raise_nofile(server->config);
+	int highest = (int)MIN(files, CONFIG_MAX_CLIENTS) - 1;
+
+	/* sd_notify(3) recommends serving all the same. */
+	if (notify_open(&server->notify, highest) < 0)
+		log_warn("notify %s: %s; the service manager gets no news", getenv("NOTIFY_SOCKET"),
+		    strerror(errno));
+	return handover_open(
+	    &server->handover, &server->chat, server->config, &server->notify, highest - 1);
+}
+
+static int
+open_all(struct server *server)
 {
 	const struct config *config = server->config;
-	rlim_t files;
+	struct handover *handover = &server->handover;
 
 	if (signals_open(&server->loop.waiting, config->file != NULL) < 0) {
 		log_error("signals: %s", strerror(errno));
 		return -1;
 	}
-	if (acceptor_open(&server->chat.acceptor, config, inherited, names) < 0 ||
+	if (open_manager(server) < 0 ||
+	    acceptor_open(&server->chat.acceptor, config, handover->passed, handover->tls,
+		handover->count) < 0 ||
 	    reserve(server, config, log_fault) < 0)
 		return -1;
 	if (streams_open(&server->streams, &server->loop) < 0) {
 		log_error("memory for descriptors: %s", strerror(errno));
 		return -1;
 	}
-	files = raise_nofile(config);
-	/* sd_notify(3) recommends serving all the same. */
-	if (notify_open(&server->notify, (int)MIN(files, CONFIG_MAX_CLIENTS) - 1) < 0)
-		log_warn("notify %s: %s; the service manager gets no news", getenv("NOTIFY_SOCKET"),
-		    strerror(errno));
 	acceptor_log(&server->chat.acceptor);
-	return 0;
+	if (!handover->on)
+		signals_let_leave_end();
+	return handover_finish(handover, &server->notify);
+}
+
+/* What was taken over stays for another attempt. */
+int
+server_listen(struct server *server)
+{
+	int result = open_all(server);
+
+	server->leaves = result < 0 && handover_took_over(&server->handover);
+	return result;
 }
 
 /* Does what is due, frees what was removed. Returns when the next thing is due. */
@@ -154,6 +182,7 @@ apply(struct server *server, struct config *config, struct tls_context *tls)
 	struct tls_context *tls_before = tls != NULL ? server->tls : NULL;
 
 	acceptor_log(&server->chat.acceptor);
+	handover_reconfigure(&server->handover, config);
 	server->config = config;
 	/* The old one stays where there is none now: for newcomers who have not begun yet. */
 	if (tls != NULL)
@@ -277,10 +306,20 @@ next_pass(const struct server *server, int64_t due)
 	return clock_sooner(due, server->phase_ends);
 }
 
+/* Whether it was asked to leave everything to a successor, and can. */
+static bool
+leaves(struct server *server)
+{
+	server->leaves = signals_to_leave() && server->handover.on;
+	if (server->leaves)
+		log_info("leaving %u clients to the next chatd", server->chat.pool.count);
+	return server->leaves;
+}
+
 int
 server_run(struct server *server)
 {
-	server->started = clock_tick();
+	server->started = handover_started(&server->handover, clock_tick());
 	notify_ready(&server->notify);
 	for (;;) {
 		int64_t due;
@@ -295,6 +334,8 @@ server_run(struct server *server)
 			log_error("select: %s", strerror(errno));
 			return -1;
 		}
+		if (server->phase == SERVER_SERVES && leaves(server))
+			return 0;
 		if (signals_to_end() > 0)
 			begin_end(server);
 		if (signals_to_reload() && server->phase == SERVER_SERVES)
@@ -304,13 +345,21 @@ server_run(struct server *server)
 		loop_read(&server->loop);
 		chat_deliver(&server->chat);
 		loop_write(&server->loop);
+		handover_proved(&server->handover);
 	}
 }
 
 void
 server_close(struct server *server)
 {
-	chat_free(&server->chat);
+	if (server->leaves) {
+		handover_leave(&server->handover);
+		chat_leave(&server->chat);
+	} else {
+		chat_free(&server->chat);
+		handover_close(&server->handover, &server->notify);
+	}
+	handover_free(&server->handover);
 	loop_free(&server->loop);
 	notify_close(&server->notify);
 	tls_context_free(server->tls);

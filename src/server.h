@@ -15,6 +15,7 @@
 #include "base/streams.h"
 #include "chat/chat.h"
 #include "conf/config.h"
+#include "host/handover.h"
 #include "host/notify.h"
 
 #define SERVER_LISTEN CLOCK_SECOND       /* at the end: for what was sent before */
@@ -33,25 +34,31 @@ struct server {
 	struct streams streams;
 	struct chat chat;
 	struct notify notify;
+	struct handover handover;
 	int64_t started; /* when it began to serve */
 	enum server_phase phase;
 	int64_t phase_ends; /* at the latest; CLOCK_NEVER while it serves */
+	bool leaves;        /* a successor goes on with the connections */
 };
 
-/* Takes over config and tls. Opens nothing yet. */
-void server_init(struct server *server, struct config *config, struct tls_context *tls);
-
-/* Opens the listeners, or takes over the first inherited descriptors from 3 on, see acceptor_open.
- * 0, or -1 logged. */
-int server_listen(struct server *server, int inherited, char *const *names);
+/* Takes over config and tls, and what was passed. Opens nothing yet. */
+void server_init(struct server *server, struct config *config, struct tls_context *tls,
+    const struct handover *handover);
 
 /*
- * Serves until SIGINT or SIGTERM, and then to the end, which a second one cuts short. Returns 0, or
- * -1 when waiting failed.
+ * Opens the listeners, or takes over those that were passed, and what a former process has left. 0,
+ * or -1 logged.
+ */
+int server_listen(struct server *server);
+
+/*
+ * Serves until SIGINT or SIGTERM, and then to the end, which a second one cuts short; or until
+ * SIGUSR2, if there is something to be left to a successor: then server->leaves is set. Returns 0,
+ * or -1 when waiting failed.
  */
 int server_run(struct server *server);
 
-/* Removes every connection, closes and frees everything. */
+/* Closes and frees everything. Removes every connection, unless they are left to a successor. */
 void server_close(struct server *server);
 
 #endif

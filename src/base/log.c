@@ -15,6 +15,7 @@ static struct topic {
 } topics[LOG_TOPICS] = {
     [LOG_REFUSED] = {.what = "refused", .until = CLOCK_NEVER},
     [LOG_REMOVED] = {.what = "removed", .until = CLOCK_NEVER},
+    [LOG_KEEP] = {.what = "about the safe", .until = CLOCK_NEVER},
     [LOG_HOLDS] = {.what = "about slow clients", .until = CLOCK_NEVER},
     [LOG_ACCEPT] = {.what = "about accept", .until = CLOCK_NEVER},
 };

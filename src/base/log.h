@@ -23,6 +23,7 @@ enum log_topic {
 	LOG_REFUSED, /* clients that were not let in */
 	LOG_REMOVED, /* clients that broke a limit */
 	LOG_HOLDS,   /* clients that hold everybody up, and those that have caught up */
+	LOG_KEEP,    /* clients that a restart would end */
 	LOG_ACCEPT,  /* accepting fails, or works again: clients at the limit can alternate it */
 	LOG_TOPICS
 };

@@ -3,11 +3,11 @@
 #include <stddef.h>
 #include <time.h>
 
-static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 #define HANDLED (sizeof(handled) / sizeof(handled[0]))
 
-static volatile sig_atomic_t to_end, to_reload, to_report;
-static bool hangup_ends;
+static volatile sig_atomic_t to_end, to_reload, to_report, to_leave;
+static bool hangup_ends, leave_ends;
 static sigset_t ours; /* those that are handled: blocked but for the wait */
 
 static void
@@ -15,6 +15,8 @@ on_signal(int number)
 {
 	if (number == SIGUSR1)
 		to_report = 1;
+	else if (number == SIGUSR2 && !leave_ends)
+		to_leave = 1;
 	else if (number == SIGHUP && !hangup_ends)
 		to_reload = 1;
 	else
@@ -34,8 +36,9 @@ signals_open(sigset_t *waiting, bool can_reload)
 {
 	struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
 
-	to_end = to_reload = to_report = 0;
+	to_end = to_reload = to_report = to_leave = 0;
 	hangup_ends = !can_reload;
+	leave_ends = false;
 	sigemptyset(&ours);
 	for (size_t i = 0; i < HANDLED; i++) {
 		if (handled[i] == SIGHUP && hangup_ends && is_ignored(SIGHUP))
@@ -81,6 +84,18 @@ bool
 signals_to_reload(void)
 {
 	return take(&to_reload);
+}
+
+void
+signals_let_leave_end(void)
+{
+	leave_ends = true;
+}
+
+bool
+signals_to_leave(void)
+{
+	return to_leave != 0;
 }
 
 bool

@@ -1,7 +1,8 @@
 /*
- * signals: SIGINT and SIGTERM end the server, SIGHUP reloads it, SIGUSR1 asks for a report. They
- * are blocked but for the time the loop waits, so none is missed between a look and the wait.
- * SIGPIPE and SIGXFSZ are ignored: the write that would have brought them fails.
+ * signals: SIGINT and SIGTERM end the server, SIGHUP reloads it, SIGUSR1 asks for a report, SIGUSR2
+ * asks it to leave everything to a successor. They are blocked but for the time the loop waits, so
+ * none is missed between a look and the wait. SIGPIPE and SIGXFSZ are ignored: the write that would
+ * have brought them fails.
  */
 #ifndef CHATD_SIGNALS_H
 #define CHATD_SIGNALS_H
@@ -24,5 +25,9 @@ int signals_to_end(void);
 /* Whether a signal to reload, or to report, has come since the last call. */
 bool signals_to_reload(void);
 bool signals_to_report(void);
+/* Whether a signal to leave has come. */
+bool signals_to_leave(void);
+/* There is nobody to leave anything to: such a signal ends the server, too. */
+void signals_let_leave_end(void);
 
 #endif

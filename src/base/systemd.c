@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <syslog.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 int
-systemd_sockets(char ***names)
+systemd_descriptors(char ***names)
 {
 	*names = NULL;
 	return sd_listen_fds_with_names(1, names);
@@ -23,6 +24,15 @@ systemd_free_names(char **names)
 	for (char **name = names; name != NULL && *name != NULL; name++)
 		free(*name);
 	free(names);
+}
+
+/* From version 254 on $FDSTORE says how many. */
+bool
+systemd_keeps_descriptors(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET"), *store = getenv("FDSTORE");
+
+	return path != NULL && path[0] != '\0' && (store == NULL || strcmp(store, "0") != 0);
 }
 
 int64_t

@@ -6,14 +6,17 @@
 #ifndef CHATD_SYSTEMD_H
 #define CHATD_SYSTEMD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
- * How many sockets were passed, from descriptor 3 on. Negative: an errno. names gets the name of
- * each (FileDescriptorName= of the unit), or NULL; systemd_free_names frees them.
+ * How many descriptors were passed, from 3 on. Negative: an errno. names gets the name of each
+ * (FileDescriptorName= of the unit), or NULL; systemd_free_names frees them.
  */
-int systemd_sockets(char ***names);
+int systemd_descriptors(char ***names);
 void systemd_free_names(char **names);
+/* Whether the manager passes to a successor what it is given to keep, as far as it tells. */
+bool systemd_keeps_descriptors(void);
 
 /* Microseconds within which the manager expects WATCHDOG=1, or 0. */
 int64_t systemd_watchdog(void);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 int
-systemd_sockets(char ***names)
+systemd_descriptors(char ***names)
 {
 	*names = NULL;
 	return 0;
@@ -17,6 +17,12 @@ void
 systemd_free_names(char **names)
 {
 	(void)names;
+}
+
+bool
+systemd_keeps_descriptors(void)
+{
+	return false;
 }
 
 int64_t

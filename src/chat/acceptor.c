@@ -39,6 +39,8 @@ watch(struct acceptor *acceptor)
 		loop_add(loop, &acceptor->class, listener->fd);
 		fdset_add(&acceptor->class.readers, listener->fd);
 	}
+	if (journal != NULL)
+		listeners_keep(&acceptor->listeners);
 }
 
 static void
@@ -66,52 +68,6 @@ acceptor_log(struct acceptor *acceptor)
 			log_listener(listener);
 		listener->told = true;
 	}
-}
-
-static void
-mark_tls(struct acceptor *acceptor, char *const *names)
-{
-	struct listener *listener;
-
-	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
-		listener->endpoint.tls = strcmp(*names++, "tls") == 0;
-}
-
-bool
-acceptor_inherited_tls(const struct acceptor *acceptor)
-{
-	const struct listener *listener;
-
-	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
-		if (listener->inherited && listener->endpoint.tls)
-			return true;
-	return false;
-}
-
-int
-acceptor_open(
-    struct acceptor *acceptor, const struct config *config, int inherited, char *const *names)
-{
-	char error[LISTENER_ERROR];
-	int opened = inherited > 0 ? listeners_inherit(&acceptor->listeners, 3, inherited, error)
-				   : listeners_open(&acceptor->listeners, config, error);
-	struct listener *listener;
-
-	if (opened < 0) {
-		log_error("%s", error);
-		return -1;
-	}
-	if (inherited > 0 && (config->names_listen || config->fixed_port != 0))
-		log_warn("sockets were passed, so port and listen are not used");
-	if (inherited > 0 && names != NULL)
-		mark_tls(acceptor, names);
-	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
-		if (loop_reserve(acceptor->pool->loop, &acceptor->class, listener->fd) < 0) {
-			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));
-			return -1;
-		}
-	watch(acceptor);
-	return 0;
 }
 
 void
@@ -161,6 +117,80 @@ drain_last(struct listener *listener, void *context)
 
 	drain(listener, context);
 	loop_remove(change->acceptor->pool->loop, listener->fd);
+}
+
+/* Opens what config names, or takes over what was passed, beside what a former process had. */
+static int
+open_all(struct acceptor *acceptor, const struct config *config, int *passed, const bool *tls,
+    int count, char error[LISTENER_ERROR])
+{
+	struct listeners *all = &acceptor->listeners;
+	struct change change = {.acceptor = acceptor, .opened = (int)config->n_endpoints + 8};
+	struct listener *listener = TAILQ_FIRST(all);
+
+	if (listener == NULL)
+		return count > 0 ? listeners_inherit(all, passed, tls, count, error)
+				 : listeners_open(all, config, error);
+	listeners_match(all, passed, count);
+	listener = TAILQ_FIRST(all);
+	if (count == 0)
+		return listeners_change(all, config, config, drain_last, &change, error);
+	listeners_retire(all, drain_last, &change);
+	return listeners_inherit(all, passed, tls, count, error);
+}
+
+bool
+acceptor_inherited_tls(const struct acceptor *acceptor)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		if (listener->inherited && listener->endpoint.tls)
+			return true;
+	return false;
+}
+
+int
+acceptor_open(
+    struct acceptor *acceptor, const struct config *config, int *passed, const bool *tls, int count)
+{
+	char error[LISTENER_ERROR];
+	struct listener *listener;
+
+	if (open_all(acceptor, config, passed, tls, count, error) < 0) {
+		log_error("%s", error);
+		return -1;
+	}
+	if (count > 0 && (config->names_listen || config->fixed_port != 0))
+		log_warn("sockets were passed, so port and listen are not used");
+	TAILQ_FOREACH(listener, &acceptor->listeners, entry)
+		if (loop_reserve(acceptor->pool->loop, &acceptor->class, listener->fd) < 0) {
+			log_error("memory for descriptor %d: %s", listener->fd, strerror(errno));
+			return -1;
+		}
+	watch(acceptor);
+	return 0;
+}
+
+void
+acceptor_leave(struct acceptor *acceptor)
+{
+	listeners_leave(&acceptor->listeners);
+}
+
+bool
+acceptor_restore(struct acceptor *acceptor, int fd)
+{
+	if (loop_reserve(acceptor->pool->loop, &acceptor->class, fd) < 0 ||
+	    !listeners_restore(&acceptor->listeners, fd))
+		return false;
+	return true;
+}
+
+void
+acceptor_receive(struct acceptor *acceptor, int sd, const struct addr *addr)
+{
+	admission_receive(acceptor->admission, sd, addr, false);
 }
 
 int

@@ -34,13 +34,19 @@ struct acceptor {
 void acceptor_init(struct acceptor *acceptor, struct admission *admission);
 
 /*
- * Opens the listeners of config, or takes over inherited descriptors; those whose name is "tls" are
- * for TLS. names: one for each, or NULL. 0, or -1 logged.
+ * Opens the listeners of config, or takes over those of the count descriptors passed that are not
+ * -1; tls says which are for TLS. 0, or -1 logged.
  */
-int acceptor_open(
-    struct acceptor *acceptor, const struct config *config, int inherited, char *const *names);
+int acceptor_open(struct acceptor *acceptor, const struct config *config, int *passed,
+    const bool *tls, int count);
 /* Whether it has a listener for TLS that stays whatever the settings say. */
 bool acceptor_inherited_tls(const struct acceptor *acceptor);
+/* For a successor, before that: adds fd, if it is a listener that the journal knows. */
+bool acceptor_restore(struct acceptor *acceptor, int fd);
+/* And after it: sd was accepted, but neither let in nor refused. */
+void acceptor_receive(struct acceptor *acceptor, int sd, const struct addr *addr);
+/* Forgets the listeners; a successor goes on with them. */
+void acceptor_leave(struct acceptor *acceptor);
 /* Changes the listeners to those of another config. 0, or -1 told with nothing changed. */
 int acceptor_change(struct acceptor *acceptor, const struct config *before,
     const struct config *after, source_tell *tell);

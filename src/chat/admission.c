@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "base/trace.h"
+#include "wire/ledger.h"
+#include "wire/safe.h"
 #include "wire/tls_text.h"
 
 /* In mode chat what was said before it came is history for it, and nothing else. */
@@ -17,9 +19,16 @@ enter(struct admission *admission, struct conn *conn)
 {
 	if (admission->speech->on)
 		broadcast_hand_out(admission->leaving->broadcast);
+	if (conn->kept)
+		ledger_joins(conn->fd);
 	pool_add(admission->pool, conn);
 	if (admission->speech->on)
 		speech_welcome(admission->speech, conn);
+	if (conn->kept) {
+		rate_record(admission->leaving->pressure->rate, conn, ledger_turn(conn->fd));
+		ledger_set_state(conn->fd, RECORD_MEMBER);
+		ledger_commit();
+	}
 	admission->unannounced++;
 }
 
@@ -110,6 +119,8 @@ refuse_without_memory(int sd, const struct addr *addr, bool tls)
 	send(sd, tls ? tls_alert : line, tls ? TLS_ALERT : strlen(line),
 	    MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(sd, SHUT_WR);
+	if (journal != NULL && !tls)
+		safe_forget_accepted(sd);
 	trace_removing(sd);
 	log_limited(LOG_REFUSED, "%s refused: %s", addr_format(addr, text), strerror(ENOMEM));
 	close(sd);
@@ -149,7 +160,7 @@ static int
 refuse(struct admission *admission, int sd, const struct addr *addr, bool tls,
     const struct refusal *refusal)
 {
-	struct conn *conn = conn_new(sd, addr, NULL);
+	struct conn *conn = tls ? conn_new_unkept(sd, addr) : conn_new(sd, addr, NULL);
 
 	if (conn == NULL)
 		return -1;

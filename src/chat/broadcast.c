@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "wire/ledger.h"
 #include "wire/line.h"
 
 void
 broadcast_init(struct broadcast *broadcast, struct pool *pool)
 {
-	*broadcast = (struct broadcast){.pool = pool, .memory = BACKOFF_NONE};
+	*broadcast = (struct broadcast){
+	    .pool = pool, .intake = {.arena = {.kept = true}}, .memory = BACKOFF_NONE};
 	broadcast_reconfigure(broadcast);
 }
 
@@ -34,7 +36,7 @@ broadcast_starve(struct broadcast *broadcast)
 static size_t
 join_fresh(struct broadcast *broadcast, size_t room)
 {
-	if (room == 0)
+	if (room == 0 || (journal != NULL && !ledger_has_room()))
 		broadcast_starve(broadcast);
 	else if (broadcast->fresh.buf != broadcast->intake.arena.filling)
 		broadcast_hand_out(broadcast);
@@ -67,6 +69,10 @@ add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 	}
 	if (conn != NULL)
 		conn->own = (struct part){.off = msg->off, .len = msg->len};
+	if (journal != NULL) {
+		ledger_add(ENTRY_ALL, conn != NULL && conn->kept ? conn->fd : -1, msg);
+		journal->next->lines = broadcast->lines;
+	}
 }
 
 void
@@ -117,6 +123,10 @@ broadcast_share(struct broadcast *broadcast, struct conn *conn, const struct msg
 	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
 		return;
 	queue_push(&conn->queue, msg);
+	if (conn->kept) {
+		ledger_add(ENTRY_ALONE, conn->fd, msg);
+		ledger_handed();
+	}
 	if (fdset_has(&broadcast->pool->members, conn->fd))
 		fdset_add(&broadcast->pool->class.writers, conn->fd);
 }
@@ -152,6 +162,8 @@ broadcast_hand_out(struct broadcast *broadcast)
 
 	if (fresh->buf == NULL)
 		return;
+	if (journal != NULL)
+		ledger_handed();
 	FDSET_FOREACH(sd, &pool->members) {
 		struct conn *conn = pool->conns[sd];
 		struct part own = conn->own;

@@ -20,7 +20,7 @@
 
 #include "base/backoff.h"
 #include "chat/pool.h"
-#include "wire/conn.h"
+#include "wire/intake.h"
 
 /* What one pass can push to a queue: what lies before and what lies after the own part. */
 #define BROADCAST_PLACES 2

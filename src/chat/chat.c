@@ -22,6 +22,17 @@ chat_init(struct chat *chat, const struct config *config, const struct tls_conte
 	handshakes_init(&chat->handshakes, &chat->lobby, &chat->leaving, context);
 	admission_init(&chat->admission, &chat->handshakes, &chat->speech);
 	acceptor_init(&chat->acceptor, &chat->admission);
+	keeper_init(&chat->keeper, &chat->leaving, &chat->speech);
+}
+
+static void
+free_rooms(struct chat *chat)
+{
+	speech_free(&chat->speech);
+	roster_free(&chat->roster);
+	rate_free(&chat->rate);
+	broadcast_free(&chat->broadcast);
+	pool_free(&chat->pool);
 }
 
 void
@@ -33,11 +44,24 @@ chat_free(struct chat *chat)
 	leaving_free(&chat->leaving);
 	pool_reap(&chat->pool);
 	acceptor_close(&chat->acceptor);
-	speech_free(&chat->speech);
-	roster_free(&chat->roster);
-	rate_free(&chat->rate);
-	broadcast_free(&chat->broadcast);
-	pool_free(&chat->pool);
+	free_rooms(chat);
+}
+
+void
+chat_leave(struct chat *chat)
+{
+	struct pool *pool = &chat->pool;
+
+	pool_reap(pool);
+	FDSET_FOREACH(sd, &pool->members)
+		conn_leave(pool->conns[sd]);
+	FDSET_FOREACH(sd, &chat->leaving.members)
+		conn_leave(pool->conns[sd]);
+	fdset_free(&chat->leaving.members);
+	/* TLS sessions cannot be handed over. */
+	lobby_free(&chat->lobby);
+	acceptor_leave(&chat->acceptor);
+	free_rooms(chat);
 }
 
 int
@@ -83,6 +107,7 @@ chat_run_due(struct chat *chat)
 	next = clock_sooner(next, leaving_run_due(&chat->leaving));
 	next = clock_sooner(next, lobby_run_due(&chat->lobby));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
+	next = clock_sooner(next, keeper_run_due(&chat->keeper));
 	line_trim();
 	/* Telling somebody may have begun a rest just now. */
 	return clock_sooner(next, chat->broadcast.memory.until);

@@ -14,6 +14,7 @@
 #include "chat/broadcast.h"
 #include "chat/clients.h"
 #include "chat/handshakes.h"
+#include "chat/keeper.h"
 #include "chat/leaving.h"
 #include "chat/lobby.h"
 #include "chat/notices.h"
@@ -39,6 +40,7 @@ struct chat {
 	struct timeouts timeouts;
 	struct admission admission;
 	struct acceptor acceptor;
+	struct keeper keeper;
 };
 
 /* context: for those who speak TLS, or NULL; it stays the caller's. */
@@ -46,6 +48,9 @@ void chat_init(struct chat *chat, const struct config *config, const struct tls_
     struct loop *loop);
 /* Ends every connection that is left, and closes the listeners. */
 void chat_free(struct chat *chat);
+
+/* Forgets everything and touches no socket: a successor goes on. */
+void chat_leave(struct chat *chat);
 
 /* Makes room for descriptors up to highest, as config needs it. Returns 0, or -1 when memory is
  * refused. */

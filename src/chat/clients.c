@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/trace.h"
+#include "wire/ledger.h"
 #include "wire/tls_text.h"
 
 /* Removes a client that closed, after one more write of what waits for it. */
@@ -111,34 +112,44 @@ charge(struct clients *clients, struct conn *conn, const struct reception *got)
 	rate_charge(clients->pressure->rate, conn, got->bytes, lines);
 }
 
-static void
-on_readable(void *self, int sd)
+static struct intake *
+intake_of(struct clients *clients)
 {
-	struct clients *clients = self;
-	struct pool *pool = clients->pool;
-	struct conn *conn = pool->conns[sd];
-	struct intake *intake;
-	struct reception got;
-	enum conn_outcome outcome;
-	size_t room;
+	return clients->speech->on ? &clients->speech->intake : &clients->broadcast->intake;
+}
 
-	if ((room = reserve(clients, conn)) == 0)
-		return;
-	intake = clients->speech->on ? &clients->speech->intake : &clients->broadcast->intake;
-	trace_readable(sd);
-	outcome = conn_read(conn, intake, room, &got);
-	if (got.wire > 0) {
+/* What the recv has changed beside the log, for the journal. */
+static void
+record(struct clients *clients, const struct conn *conn)
+{
+	struct turn *turn = ledger_turn(conn->fd);
+
+	turn->lines_said = conn->lines;
+	turn->last_line_at = conn->last_line_at;
+	rate_record(clients->pressure->rate, conn, turn);
+	if (clients->speech->on)
+		roster_record(clients->pressure->roster, conn, turn);
+}
+
+/* conn has been read with this outcome. */
+static void
+receive(struct clients *clients, struct conn *conn, enum conn_outcome outcome,
+    const struct reception *got)
+{
+	if (got->wire > 0) {
 		conn->refusals = 0;
-		trace_received(got.wire, sd);
+		trace_received(got->wire, conn->fd);
 	}
 	if (conn->secure)
-		watch_secure(pool, conn);
+		watch_secure(clients->pool, conn);
 	if (rate_is_set(clients->pressure->rate))
-		charge(clients, conn, &got);
-	if (got.msg.buf != NULL && !hear(clients, conn, &got.msg))
+		charge(clients, conn, got);
+	if (got->msg.buf != NULL && !hear(clients, conn, &got->msg))
 		return;
-	if (got.answer_len > 0)
-		answer(clients, conn, &got);
+	if (got->answer_len > 0)
+		answer(clients, conn, got);
+	if (conn->kept && got->bytes > 0)
+		record(clients, conn);
 	switch (outcome) {
 	case CONN_DONE:
 		break;
@@ -146,7 +157,7 @@ on_readable(void *self, int sd)
 		pressure_refused(clients->pressure, conn);
 		break;
 	case CONN_CLOSED:
-		trace_closed(sd);
+		trace_closed(conn->fd);
 		part(clients, conn);
 		break;
 	case CONN_TOO_LONG:
@@ -158,6 +169,40 @@ on_readable(void *self, int sd)
 	case CONN_FAILED: /* only a write */
 		break;
 	}
+}
+
+static void
+on_readable(void *self, int sd)
+{
+	struct clients *clients = self;
+	struct conn *conn = clients->pool->conns[sd];
+	struct reception got;
+	size_t room;
+
+	if ((room = reserve(clients, conn)) == 0)
+		return;
+	trace_readable(sd);
+	receive(clients, conn, conn_read(conn, intake_of(clients), room, &got), &got);
+	ledger_settle();
+	history_remember(&clients->speech->history);
+}
+
+/* In mode chat the room may come out one byte smaller than asked for. */
+bool
+clients_replay(struct clients *clients, struct conn *conn, size_t len)
+{
+	struct intake *intake = intake_of(clients);
+	struct reception got;
+	size_t room = clients->speech->on ? speech_room(clients->speech, conn, len + 2)
+					  : broadcast_reserve(clients->broadcast, conn, len);
+
+	if (room < len)
+		return false;
+	receive(clients, conn, conn_replay(conn, intake, len, &got), &got);
+	ledger_settle();
+	history_remember(&clients->speech->history);
+	broadcast_hand_out(clients->broadcast);
+	return true;
 }
 
 static void

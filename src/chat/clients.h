@@ -22,6 +22,12 @@ struct clients {
 /* Serves the connections of the pool from now on. */
 void clients_init(struct clients *clients, struct leaving *leaving, struct speech *speech);
 
+/*
+ * conn has sent len bytes that a former process received, but could not record; they lie in
+ * journal->raw. Returns false when there is no memory for them.
+ */
+bool clients_replay(struct clients *clients, struct conn *conn, size_t len);
+
 /* After the readers of a pass: puts what they said into the queues, and holds the pool if need be.
  */
 void clients_deliver(struct clients *clients);

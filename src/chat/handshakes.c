@@ -28,7 +28,7 @@ static void
 refuse(
     struct handshakes *handshakes, struct newcomer *newcomer, const char *told, const char *reason)
 {
-	struct conn *conn = conn_new(newcomer->fd, &newcomer->addr, NULL);
+	struct conn *conn = conn_new_unkept(newcomer->fd, &newcomer->addr);
 
 	if (conn == NULL) {
 		lobby_refuse(handshakes->lobby, newcomer, reason);

@@ -1,7 +1,12 @@
 #include "chat/history.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "wire/ledger.h"
+
+#define MAX_KEPT (1U << 30) /* more than any configuration allows */
 
 /* How many bytes at the front have to go so that max are left: whole lines. */
 static size_t
@@ -25,6 +30,143 @@ drop(struct history *history, size_t len)
 		history->start = 0;
 }
 
+static struct history
+allocate(size_t max)
+{
+	struct history history = {.size = (journal != NULL ? 3 : 2) * max};
+
+	if (max > 0)
+		history.data = journal != NULL ? journal_alloc(history.size) : malloc(history.size);
+	if (history.data != NULL)
+		history.max = max;
+	return history;
+}
+
+static struct journal_history *
+recorded(void)
+{
+	return &journal->head->histories[journal->head->history & 1];
+}
+
+void
+history_record(const struct history *history, uint64_t entry)
+{
+	uint32_t spare = (journal->head->history & 1) ^ 1;
+	struct journal_history *kept = &journal->head->histories[spare];
+
+	*kept = (struct journal_history){
+	    .start = history->start, .len = history->len, .max = history->max, .entry = entry};
+	if (history->data != NULL)
+		kept->place = area_place(&journal->area, history->data, history->size);
+	kept->sum = journal_sum(kept, offsetof(struct journal_history, sum));
+	journal_flip(&journal->head->history, spare);
+}
+
+static char *
+data_at(uint64_t place)
+{
+	return area_at(&journal->area, place);
+}
+
+/* The lines of the journal. Returns false if it has none that can be. */
+static bool
+restore_lines(struct history *history, const struct journal_history *kept)
+{
+	uint64_t size = 3 * kept->max;
+
+	if (kept->sum != journal_sum(kept, offsetof(struct journal_history, sum)))
+		return false;
+	if (kept->place == 0)
+		return true;
+	if (!area_is_possible(&journal->area, kept->place) || size > area_size(kept->place) ||
+	    kept->max > MAX_KEPT || kept->len > kept->max || kept->start > size - kept->len ||
+	    2 * size <= area_size(kept->place) ||
+	    (kept->len > 0 && data_at(kept->place)[kept->start + kept->len - 1] != '\n') ||
+	    !area_claim(&journal->area, kept->place))
+		return false;
+	*history = (struct history){.data = data_at(kept->place),
+	    .start = (size_t)kept->start,
+	    .len = (size_t)kept->len,
+	    .max = (size_t)kept->max,
+	    .size = (size_t)size};
+	return true;
+}
+
+/* What was said after that was recorded is kept now. */
+static bool
+replay(struct history *history, uint64_t number)
+{
+	uint64_t end = journal->next->head;
+
+	if (number > end || end - number > journal->ring)
+		return false;
+	for (; number < end; number = ledger_next(number)) {
+		const struct journal_entry *entry = ledger_entry(number);
+		const char *text;
+
+		if (entry->sum != ledger_entry_sum(entry, number))
+			return false;
+		if (entry->kind != ENTRY_HISTORY)
+			continue;
+		text = ledger_text(entry);
+		if (text == NULL || text[entry->len - 1] != '\n')
+			return false;
+		history_keep(history, text, entry->len);
+		history_record(history, number + 1);
+	}
+	return true;
+}
+
+int
+history_restore(struct history *history, size_t max)
+{
+	const struct journal_history *kept = recorded();
+	bool is_new = kept->place == 0 && kept->sum == 0;
+
+	history_free(history);
+	if (!is_new && (!restore_lines(history, kept) ||
+			   (history->max > 0 && !replay(history, kept->entry)))) {
+		journal_fault("the history");
+		return -1;
+	}
+	if (history_resize(history, max) < 0)
+		return -1;
+	history_record(history, journal->next->head);
+	return 0;
+}
+
+void
+history_note(struct history *history, const char *text, size_t len)
+{
+	if (len > 0 && history->max > 0)
+		history->runs[history->n_runs++] = (struct history_run){.text = text, .len = len};
+}
+
+void
+history_index(struct history *history, const struct msg *msg)
+{
+	for (unsigned i = 0; i < history->n_runs; i++) {
+		struct history_run *run = &history->runs[i];
+		struct msg part = {.buf = msg->buf,
+		    .off = msg->off + (uint32_t)(run->text - msg_data(msg)),
+		    .len = (uint32_t)run->len};
+
+		ledger_add(ENTRY_HISTORY, -1, &part);
+		run->entry = journal->next->head;
+	}
+}
+
+void
+history_remember(struct history *history)
+{
+	for (unsigned i = 0; i < history->n_runs; i++) {
+		history_keep(history, history->runs[i].text, history->runs[i].len);
+		if (journal != NULL)
+			history_record(history, history->runs[i].entry);
+	}
+	history->n_runs = 0;
+}
+
 int
 history_resize(struct history *history, size_t max)
 {
@@ -32,11 +174,11 @@ history_resize(struct history *history, size_t max)
 
 	if (max == before.max)
 		return 0;
-	*history = (struct history){.data = max > 0 ? malloc(2 * max) : NULL};
-	if (history->data != NULL)
-		history->max = max;
+	*history = allocate(max);
 	if (before.len > 0)
 		history_keep(history, before.data + before.start, before.len);
+	if (journal != NULL)
+		history_record(history, recorded()->entry);
 	history_free(&before);
 	return history->max == max ? 0 : -1;
 }
@@ -44,7 +186,10 @@ history_resize(struct history *history, size_t max)
 void
 history_free(struct history *history)
 {
-	free(history->data);
+	if (journal_owns(history->data))
+		journal_free(history->data, history->size);
+	else
+		free(history->data);
 	*history = (struct history){0};
 }
 
@@ -64,7 +209,7 @@ history_keep(struct history *history, const char *lines, size_t len)
 		return;
 	if (history->len > 0 && history->len + len > max)
 		drop(history, surplus(history->data + history->start, history->len, max - len));
-	if (history->start + history->len + len > 2 * max) {
+	if (history->start + history->len + len > history->size) {
 		memmove(history->data, history->data + history->start, history->len);
 		history->start = 0;
 	}

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/trace.h"
+#include "wire/ledger.h"
 
 static loop_serve on_readable, on_writable;
 
@@ -67,6 +68,8 @@ void
 leaving_remove(struct leaving *leaving, struct conn *conn, const char *reason)
 {
 	withdraw(leaving, conn, reason);
+	if (conn->kept)
+		ledger_set_state(conn->fd, RECORD_REMOVED);
 	pool_end(leaving->pool, conn);
 }
 
@@ -102,14 +105,9 @@ write_some(struct leaving *leaving, struct conn *conn)
 	return written;
 }
 
-/* The connection, which is in no set, begins to leave, with len bytes as its last word. */
-static void
-begin_with(struct leaving *leaving, struct conn *conn, const char *word, size_t len)
+void
+leaving_restore(struct leaving *leaving, struct conn *conn)
 {
-	if (conn->life == CONN_OPEN && len > 0)
-		broadcast_tell(leaving->broadcast, conn, word, len);
-	conn_stop_reading(conn);
-	line_free(&conn->line);
 	conn->life = CONN_LEAVING;
 	conn->refusals = 0;
 	conn->last_progress_at = clock_now();
@@ -122,17 +120,60 @@ begin_with(struct leaving *leaving, struct conn *conn, const char *word, size_t 
 	TAILQ_INSERT_TAIL(&leaving->conns, conn, entry);
 	leaving->count++;
 	write_some(leaving, conn);
+}
+
+/* What of that which waits a connection still gets when it leaves. */
+enum rest {
+	REST_ALL,
+	REST_BEGUN, /* the line that has begun to leave */
+	REST_NOTHING,
+};
+
+/*
+ * What is cut off is not overwritten before that is recorded, so the last line gets its memory
+ * first.
+ */
+static void
+cut(struct conn *conn, enum rest rest)
+{
+	uint64_t bytes = 0;
+
+	if (rest == REST_BEGUN)
+		queue_cut(&conn->queue);
+	if (conn->life == CONN_OPEN && rest != REST_NOTHING)
+		bytes = rest == REST_ALL ? UINT64_MAX : queue_bytes(&conn->queue);
+	if (conn->kept)
+		ledger_leaves(conn->fd, bytes);
+}
+
+/* The connection, which is in no set, begins to leave, with len bytes as its last word. */
+static void
+begin_with(struct leaving *leaving, struct conn *conn, enum rest rest, const char *word, size_t len)
+{
+	struct msg last = MSG_NONE;
+
+	if (conn->life == CONN_OPEN && len > 0)
+		last = broadcast_own(leaving->broadcast, word, len);
+	cut(conn, rest);
+	if (last.buf != NULL) {
+		msg_ref(&last);
+		broadcast_share(leaving->broadcast, conn, &last);
+		msg_unref(&last);
+	}
+	conn_stop_reading(conn);
+	line_free(&conn->line);
+	leaving_restore(leaving, conn);
 	if (leaving->count > LEAVING_MAX && !leaving->server_ends)
 		end(leaving, TAILQ_FIRST(&leaving->conns));
 }
 
 static void
-begin(struct leaving *leaving, struct conn *conn, const char *told)
+begin(struct leaving *leaving, struct conn *conn, enum rest rest, const char *told)
 {
 	char line[128];
 	int len = snprintf(line, sizeof(line), "chatd: %s\n", told);
 
-	begin_with(leaving, conn, line, (size_t)len);
+	begin_with(leaving, conn, rest, line, (size_t)len);
 }
 
 static void
@@ -158,29 +199,30 @@ leaving_dismiss(struct leaving *leaving, struct conn *conn, const char *told, co
 {
 	log_turned_away(leaving, LOG_REMOVED, conn, "removed", reason);
 	take_out(leaving, conn, reason);
-	queue_cut(&conn->queue);
-	begin(leaving, conn, told);
+	begin(leaving, conn, REST_BEGUN, told);
 }
 
 void
 leaving_quit(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
 {
 	take_out(leaving, conn, reason);
-	begin(leaving, conn, told);
+	begin(leaving, conn, REST_ALL, told);
 }
 
 void
 leaving_refuse(struct leaving *leaving, struct conn *conn, const char *told, const char *reason)
 {
 	log_turned_away(leaving, LOG_REFUSED, conn, "refused", reason);
-	begin(leaving, conn, told);
+	broadcast_hand_out(leaving->broadcast);
+	begin(leaving, conn, REST_NOTHING, told);
 }
 
 void
 leaving_refuse_tls(struct leaving *leaving, struct conn *conn, const char *reason, bool alert)
 {
 	log_turned_away(leaving, LOG_REFUSED, conn, "refused", reason);
-	begin_with(leaving, conn, tls_alert, alert ? TLS_ALERT : 0);
+	broadcast_hand_out(leaving->broadcast);
+	begin_with(leaving, conn, REST_NOTHING, tls_alert, alert ? TLS_ALERT : 0);
 }
 
 void
@@ -191,7 +233,7 @@ leaving_end_all(struct leaving *leaving, const char *told)
 		struct conn *conn = leaving->pool->conns[sd];
 
 		take_out(leaving, conn, told);
-		begin(leaving, conn, told);
+		begin(leaving, conn, REST_ALL, told);
 	}
 	leaving->undone = leaving->count;
 }

@@ -53,6 +53,9 @@ void leaving_init(struct leaving *leaving, struct pressure *pressure, struct not
 /* Ends all that are leaving. */
 void leaving_free(struct leaving *leaving);
 
+/* For a successor: conn, for which there is room, goes on leaving. */
+void leaving_restore(struct leaving *leaving, struct conn *conn);
+
 /* Makes room for descriptor sd. Returns 0, or -1 when memory is refused. */
 int leaving_reserve(struct leaving *leaving, int sd);
 

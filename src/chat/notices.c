@@ -1,25 +1,73 @@
 #include "chat/notices.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "wire/ledger.h"
+
+static void
+forget(struct notices *notices)
+{
+	notice_begin(&notices->left, "* left: ", ", ");
+	notices->due = CLOCK_NEVER;
+}
 
 void
 notices_init(struct notices *notices, struct broadcast *broadcast, struct roster *roster)
 {
 	*notices = (struct notices){.broadcast = broadcast, .roster = roster};
-	notices_clear(notices);
+	forget(notices);
+}
+
+/* Into the turn. */
+static void
+record(const struct notices *notices)
+{
+	struct journal_head *head = journal->head;
+	uint32_t spare = head->turns[head->turn].left ^ 1;
+	struct journal_left *left = &head->left[spare];
+
+	memset(left, 0, sizeof(*left));
+	left->due = notices->due;
+	left->count = notices->left.count;
+	left->more = notices->left.more;
+	left->len = (uint32_t)notices->left.len;
+	memcpy(left->text, notices->left.text, notices->left.len);
+	left->sum = journal_sum(left, offsetof(struct journal_left, sum));
+	ledger_turn(-1)->left = spare;
+}
+
+void
+notices_restore(struct notices *notices)
+{
+	const struct journal_head *head = journal->head;
+	const struct journal_left *left = &head->left[journal->next->left & 1];
+
+	static_assert(JOURNAL_TEXT >= NOTICE_MAX, "a notice fits into the journal");
+	if (left->sum != journal_sum(left, offsetof(struct journal_left, sum)) ||
+	    left->len > NOTICE_MAX || left->len < notices->left.len)
+		return;
+	notices->due = left->due;
+	notices->left.count = left->count;
+	notices->left.more = left->more;
+	notices->left.len = left->len;
+	memcpy(notices->left.text, left->text, left->len);
 }
 
 void
 notices_clear(struct notices *notices)
 {
-	notice_begin(&notices->left, "* left: ", ", ");
-	notices->due = CLOCK_NEVER;
+	forget(notices);
+	if (journal != NULL)
+		record(notices);
 }
 
 static void
 gather(struct notices *notices)
 {
 	notices->due = clock_sooner(notices->due, clock_now() + NOTICES_PAUSE);
+	if (journal != NULL)
+		record(notices);
 }
 
 void
@@ -106,5 +154,9 @@ notices_run_due(struct notices *notices)
 		return notices->broadcast->memory.until;
 	mark_told(notices->roster);
 	notices_clear(notices);
+	if (journal != NULL) {
+		journal->next->names_told = journal->next->names;
+		ledger_commit();
+	}
 	return CLOCK_NEVER;
 }

@@ -33,6 +33,9 @@ void notices_init(struct notices *notices, struct broadcast *broadcast, struct r
 /* What was not told yet will not be. */
 void notices_clear(struct notices *notices);
 
+/* As they were recorded. */
+void notices_restore(struct notices *notices);
+
 /* conn has chosen its first name. */
 void notices_came(struct notices *notices);
 /*

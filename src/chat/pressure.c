@@ -3,6 +3,7 @@
 #include <sys/param.h>
 
 #include "base/log.h"
+#include "wire/ledger.h"
 
 #define READ_ROOM     65536 /* bytes of one recv: more did not make it faster */
 #define READ_ROOM_MIN 512   /* no less, even with very many readers */
@@ -158,6 +159,51 @@ pressure_reconfigure(struct pressure *pressure)
 		    pool->config->limits.queue)
 			end_episode(pressure, pool->conns[sd]);
 	pressure_hold(pressure);
+}
+
+void
+pressure_record(const struct pressure *pressure)
+{
+	const struct pool *pool = pressure->pool;
+
+	FDSET_FOREACH(sd, &pool->class.writers) {
+		const struct conn *conn = pool->conns[sd];
+		struct journal_hold hold;
+
+		if (!conn->above_high_water || !conn->kept)
+			continue;
+		hold = (struct journal_hold){
+		    .id = ledger_record(sd)->id,
+		    .recorded_at = clock_now(),
+		    .window_began = conn->window_began,
+		    .last_progress_at = conn->last_progress_at,
+		    .unacked = conn->unacked,
+		    .window_bytes = conn->window_bytes,
+		    .logged = conn->hold_logged,
+		};
+		hold.sum = journal_sum(&hold, offsetof(struct journal_hold, sum));
+		journal->holds[sd] = hold;
+	}
+}
+
+void
+pressure_restore(struct pressure *pressure, struct conn *conn)
+{
+	const struct journal_hold *hold = &journal->holds[conn->fd];
+	int64_t gap = clock_now() - hold->recorded_at;
+
+	if (broadcast_lag(pressure->broadcast, conn) <= pressure->pool->config->limits.queue / 2 ||
+	    hold->sum != journal_sum(hold, offsetof(struct journal_hold, sum)) ||
+	    hold->id != ledger_record(conn->fd)->id || gap < 0)
+		return;
+	conn->above_high_water = true;
+	conn->hold_logged = hold->logged != 0;
+	/* The time in which nobody could be served does not count. */
+	conn->window_began = MIN(hold->window_began + gap, clock_now());
+	conn->last_progress_at = MIN(hold->last_progress_at + gap, clock_now());
+	conn->unacked = hold->unacked;
+	conn->window_bytes = hold->window_bytes;
+	pressure->above++;
 }
 
 void

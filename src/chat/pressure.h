@@ -69,6 +69,11 @@ void pressure_progressed(struct pressure *pressure, struct conn *conn, size_t wr
 /* After a reload: applies the new limit to every queue. */
 void pressure_reconfigure(struct pressure *pressure);
 
+/* After a pass in which somebody holds the pool: puts that into the journal. */
+void pressure_record(const struct pressure *pressure);
+/* For a successor: conn holds the pool, if that was recorded and still so much waits. */
+void pressure_restore(struct pressure *pressure, struct conn *conn);
+
 /* A socket has refused, though select called it ready. conn->refusals is 0 again once it works. */
 void pressure_refused(struct pressure *pressure, struct conn *conn);
 

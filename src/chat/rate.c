@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 
-#define SCALE INT64_C(1000000) /* debts are in millionths of a byte: nothing is rounded */
-#define BURST (RATE_BURST * SCALE)
+#define SCALE    INT64_C(1000000) /* debts are in millionths of a byte: nothing is rounded */
+#define BURST    (RATE_BURST * SCALE)
+/* No recv brings more: each of its bytes may be a line. */
+#define DEBT_MAX (BURST + 2 * (RATE_LINE + 1) * INT64_C(2097152) * SCALE)
 
 void
 rate_init(struct rate *rate, struct pool *pool)
@@ -106,6 +108,33 @@ rate_charge(struct rate *rate, const struct conn *conn, size_t bytes, uint64_t l
 	struct bucket *bucket = &rate->buckets[conn->fd];
 
 	bucket->debt += (int64_t)(bytes + RATE_LINE * lines) * SCALE;
+	if (BURST - bucket->debt < SCALE)
+		rest(rate, conn->fd);
+}
+
+void
+rate_record(const struct rate *rate, const struct conn *conn, struct turn *turn)
+{
+	if (!rate_is_set(rate))
+		return;
+	turn->parts |= TURN_BUCKET;
+	turn->debt = rate->buckets[conn->fd].debt;
+	turn->paid_at = rate->buckets[conn->fd].at;
+}
+
+/* Whatever the numbers are, the worst that they do is to let it rest for a while. */
+void
+rate_restore(struct rate *rate, const struct conn *conn)
+{
+	const struct journal_bucket *kept = &journal->buckets[conn->fd];
+	struct bucket *bucket = &rate->buckets[conn->fd];
+
+	if (!rate_is_set(rate) || kept->debt < 0 || kept->debt > DEBT_MAX || kept->at < 0 ||
+	    kept->at > clock_now())
+		return;
+	bucket->debt = kept->debt;
+	bucket->at = kept->at;
+	pay(bucket, rate->per_second);
 	if (BURST - bucket->debt < SCALE)
 		rest(rate, conn->fd);
 }

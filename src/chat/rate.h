@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "chat/pool.h"
+#include "wire/journal.h"
 
 #define RATE_BURST 8192
 #define RATE_LINE  64 /* bytes that a line costs more than it has */
@@ -59,6 +60,10 @@ rate_has_room(const struct rate *rate)
 size_t rate_room(struct rate *rate, const struct conn *conn, size_t room);
 /* The same: conn has said so much. */
 void rate_charge(struct rate *rate, const struct conn *conn, size_t bytes, uint64_t lines);
+/* Puts what conn may say now into the turn. */
+void rate_record(const struct rate *rate, const struct conn *conn, struct turn *turn);
+/* As it was recorded. */
+void rate_restore(struct rate *rate, const struct conn *conn);
 /* Takes those who rest out of the read set, into which all were put. */
 void rate_hold(struct rate *rate);
 /* conn is no member any more. */

@@ -1,5 +1,6 @@
 #include "chat/roster.h"
 
+#include <assert.h>
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <sys/param.h>
 
 #include "base/clock.h"
+#include "wire/ledger.h"
 
 void
 roster_init(struct roster *roster, const struct pool *pool)
@@ -71,13 +73,6 @@ roster_enter(struct roster *roster, const struct conn *conn)
 	call(nick, name, (size_t)len);
 }
 
-void
-roster_forget(struct roster *roster, const struct conn *conn)
-{
-	if (conn->fd < roster->size)
-		*roster_nick(roster, conn) = (struct nick){0};
-}
-
 static bool
 is_letter(char c)
 {
@@ -113,6 +108,62 @@ is_taken(const struct roster *roster, const struct nick *by, const char *name, s
 			return true;
 	}
 	return false;
+}
+
+/* What the journal has of a name. */
+struct kept {
+	uint64_t id;    /* whose it is */
+	uint64_t event; /* all have been told of it if this is one of turn->names_told */
+	int64_t chosen_at;
+	char name[NOTICE_NAME + 1];
+	uint8_t len, chosen, spoke;
+};
+
+void
+roster_record(const struct roster *roster, const struct conn *conn, struct turn *turn)
+{
+	const struct nick *nick = roster_nick(roster, conn);
+	struct kept kept = {
+	    .id = turn->id,
+	    .event = nick->told ? turn->names_told : ++turn->names,
+	    .chosen_at = nick->chosen_at,
+	    .len = nick->len,
+	    .chosen = nick->chosen,
+	    .spoke = nick->spoke,
+	};
+
+	static_assert(sizeof(kept) <= JOURNAL_NICK, "a name fits into the journal");
+	memcpy(kept.name, nick->name, sizeof(kept.name));
+	turn->parts |= TURN_NICK;
+	memcpy(turn->nick, &kept, sizeof(kept));
+}
+
+bool
+roster_restore(struct roster *roster, const struct conn *conn)
+{
+	struct nick *nick = roster_nick(roster, conn);
+	struct kept kept;
+
+	memcpy(&kept, journal->nicks[conn->fd], sizeof(kept));
+	if (kept.id == 0 || kept.id != ledger_record(conn->fd)->id)
+		return false;
+	roster_enter(roster, conn);
+	nick->spoke = kept.spoke != 0;
+	if (kept.chosen == 0 || !is_possible(kept.name, kept.len) ||
+	    is_reserved(kept.name, kept.len) || is_taken(roster, nick, kept.name, kept.len))
+		return true;
+	call(nick, kept.name, kept.len);
+	nick->chosen = true;
+	nick->chosen_at = kept.chosen_at;
+	nick->told = kept.event <= journal->next->names_told;
+	return true;
+}
+
+void
+roster_forget(struct roster *roster, const struct conn *conn)
+{
+	if (conn->fd < roster->size)
+		*roster_nick(roster, conn) = (struct nick){0};
 }
 
 static bool

@@ -16,6 +16,7 @@
 
 #include "chat/notice.h"
 #include "chat/pool.h"
+#include "wire/journal.h"
 
 #define ROSTER_PAUSE (10 * CLOCK_SECOND)
 
@@ -71,6 +72,10 @@ const char *roster_label(
 
 /* conn is guestN from now on. */
 void roster_enter(struct roster *roster, const struct conn *conn);
+/* Puts its name into the turn. */
+void roster_record(const struct roster *roster, const struct conn *conn, struct turn *turn);
+/* As it was recorded. Returns false if that was not in mode chat: then conn has no name. */
+bool roster_restore(struct roster *roster, const struct conn *conn);
 /* conn is no member any more. */
 void roster_forget(struct roster *roster, const struct conn *conn);
 /* conn wants a name of len bytes. What is not CHANGED changes nothing. */

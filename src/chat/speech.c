@@ -8,12 +8,11 @@
 
 #include "base/log.h"
 #include "chat/grammar.h"
+#include "chat/growth.h"
+#include "wire/ledger.h"
 #include "wire/line.h"
 
-#define PREFIX_MAX  (NOTICE_NAME + 2)
-/* One change of name is possible in a recv. */
-#define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2UL * NOTICE_NAME)
-#define READ_MIN    512
+#define READ_MIN 512
 
 static const char help[] =
     "* /name NAME: your name   /who: who is here   /quit: leave   //...: say /...\n";
@@ -98,11 +97,26 @@ welcome(struct speech *speech, struct conn *conn)
 	show_history(speech, conn);
 }
 
+static void
+record_name(const struct speech *speech, const struct conn *conn)
+{
+	if (conn->kept)
+		roster_record(speech->roster, conn, ledger_turn(conn->fd));
+}
+
 void
 speech_welcome(struct speech *speech, struct conn *conn)
 {
 	roster_enter(speech->roster, conn);
+	record_name(speech, conn);
 	welcome(speech, conn);
+}
+
+void
+speech_restore(struct speech *speech, struct conn *conn)
+{
+	if (!roster_restore(speech->roster, conn))
+		speech_welcome(speech, conn);
 }
 
 /* --- the mode */
@@ -116,6 +130,7 @@ begin(struct speech *speech)
 		roster_enter(speech->roster, pool->conns[sd]);
 		/* Its first line was most likely a line of mode lines. */
 		roster_nick(speech->roster, pool->conns[sd])->spoke = true;
+		record_name(speech, pool->conns[sd]);
 	}
 	FDSET_FOREACH(sd, &pool->members)
 		welcome(speech, pool->conns[sd]);
@@ -152,22 +167,6 @@ speech_reconfigure(struct speech *speech)
 
 /* --- for all */
 
-/* Bytes of the log that held bytes and room more can become: each text but the first has two. */
-static size_t
-grown(size_t held, size_t room)
-{
-	return held + room + 1 + (room / 2 + 1) * PREFIX_MAX + RENAMED_MAX;
-}
-
-/* What of room fits into so many bytes of the log. */
-static size_t
-shrunk(size_t held, size_t bytes)
-{
-	size_t more = bytes - grown(held, 0);
-
-	return more / (2 + PREFIX_MAX) * 2 + MIN(more % (2 + PREFIX_MAX), 1);
-}
-
 /* Very short lines grow to ten times their length. So that they do not bring many times what a pass
  * may, one recv has a part of that, and the others get less where much has been said. */
 static size_t
@@ -182,15 +181,21 @@ room_of_pass(const struct speech *speech)
 size_t
 speech_reserve(struct speech *speech, struct conn *conn, size_t room)
 {
+	return speech_room(speech, conn, MIN(room, room_of_pass(speech)));
+}
+
+size_t
+speech_room(struct speech *speech, struct conn *conn, size_t room)
+{
 	size_t held = conn->line.len, bytes;
 
-	room = conn_reserve(conn, &speech->intake, MIN(room, room_of_pass(speech)));
+	room = conn_reserve(conn, &speech->intake, room);
 	if (room == 0) {
 		broadcast_starve(speech->broadcast);
 		return 0;
 	}
-	bytes = broadcast_room(speech->broadcast, grown(held, 2), grown(held, room));
-	return bytes == 0 ? 0 : MIN(room, shrunk(held, bytes));
+	bytes = broadcast_room(speech->broadcast, growth_of(held, 2), growth_of(held, room));
+	return bytes == 0 ? 0 : MIN(room, growth_fit(held, bytes));
 }
 
 /* What the lines of one recv become. */
@@ -216,9 +221,9 @@ answer(struct speech *speech, const char *format, ...)
 }
 
 static void
-keep_run(struct writing *writing)
+end_run(struct writing *writing)
 {
-	history_keep(
+	history_note(
 	    &writing->speech->history, writing->run, (size_t)(writing->out - writing->run));
 	writing->run = writing->out;
 }
@@ -258,7 +263,7 @@ tell_renamed(struct writing *writing, const struct nick *before)
 	}
 	if (!notices_renamed(notices, nick, before->name))
 		return;
-	keep_run(writing);
+	end_run(writing);
 	writing->out += sprintf(writing->out, "* %s is now %s\n", before->name, nick->name);
 	writing->run = writing->out;
 }
@@ -349,9 +354,11 @@ add(struct writing *writing)
 
 	if (len == 0)
 		return;
-	keep_run(writing);
+	end_run(writing);
 	msg = arena_take(&broadcast->intake.arena, len);
 	broadcast_add(broadcast, writing->conn, &msg);
+	if (journal != NULL)
+		history_index(&writing->speech->history, &msg);
 }
 
 enum speech_end

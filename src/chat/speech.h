@@ -59,8 +59,12 @@ void speech_welcome(struct speech *speech, struct conn *conn);
 
 /* Like broadcast_reserve, for a recv into speech->intake. */
 size_t speech_reserve(struct speech *speech, struct conn *conn, size_t room);
+/* The same whatever the pressure is. */
+size_t speech_room(struct speech *speech, struct conn *conn, size_t room);
 /* conn has said heard, whole lines in the intake. What follows a line that ends it is dropped. */
 enum speech_end speech_hear(struct speech *speech, struct conn *conn, const struct msg *heard);
+/* For a successor: conn, a member, has its name, or a welcome if the mode was another one. */
+void speech_restore(struct speech *speech, struct conn *conn);
 /* After the readers of a pass. */
 void speech_delivered(struct speech *speech);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/param.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -74,6 +75,53 @@ tell(const struct notify *notify, const char *text)
 	    send(notify->fd, text, strlen(text), flags) >= 0)
 		return 0;
 	return errno == EAGAIN || errno == ENOBUFS ? -1 : 0;
+}
+
+static int
+deliver(const struct notify *notify, const struct msghdr *hdr)
+{
+	const struct timeval patience = {.tv_sec = NOTIFY_PATIENCE};
+
+	if (notify->fd < 0)
+		return 0;
+	setsockopt(notify->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return sendmsg(notify->fd, hdr, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int
+notify_store(const struct notify *notify, const char *name, int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {{0}};
+	char text[64];
+	struct iovec iov = {.iov_base = text};
+	struct msghdr hdr = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
+
+	/* The manager must not drop a socket that was reset: somebody may still read its last
+	 * words. */
+	iov.iov_len = (size_t)snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	return deliver(notify, &hdr);
+}
+
+int
+notify_unstore(const struct notify *notify, const char *name)
+{
+	char text[64];
+	struct iovec iov = {.iov_base = text};
+	struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	iov.iov_len = (size_t)snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	return deliver(notify, &hdr);
 }
 
 void

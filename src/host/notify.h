@@ -31,6 +31,14 @@ struct notify {
 int notify_open(struct notify *notify, int highest);
 void notify_close(struct notify *notify);
 
+/*
+ * Gives the manager a descriptor to keep for a successor, or takes all of that name back. While the
+ * manager is busy it waits, for NOTIFY_PATIENCE at most. Returns 0, or -1 with errno.
+ */
+#define NOTIFY_PATIENCE 5 /* seconds */
+int notify_store(const struct notify *notify, const char *name, int fd);
+int notify_unstore(const struct notify *notify, const char *name);
+
 void notify_ready(struct notify *notify);
 void notify_reloading(struct notify *notify, int64_t now);
 void notify_stopping(struct notify *notify);

@@ -1,7 +1,7 @@
 /*
  * conn: one client; what it sends, and what waits for it.
  *
- * conn_read turns one recv into one message of whole lines; conn_write writes the queue to the
+ * intake.h turns one recv into one message of whole lines; conn_write writes the queue to the
  * socket. Neither logs or closes anything: the outcome says what happened, and the caller acts on
  * it.
  */
@@ -18,7 +18,6 @@
 #include "wire/line.h"
 #include "wire/msg.h"
 #include "wire/queue.h"
-#include "wire/telnet.h"
 #include "wire/tls.h"
 
 enum conn_life {
@@ -45,6 +44,8 @@ struct conn {
 	bool announced : 1;    /* the log knows of it */
 	bool probe : 1;        /* it closed at once, as health checks do: hardly worth a line */
 	bool secure : 1;       /* it speaks TLS */
+	bool kept : 1;         /* in the journal: a successor takes it over, see ledger.h */
+	bool in_safe : 1;      /* a successor gets its socket, see safe.h */
 	int unacked;           /* bytes that the kernel had for it at last_progress_at */
 	uint32_t window_bytes; /* that it had when the window began, and those written since; of a
 				  leaving one: those thrown away */
@@ -68,45 +69,19 @@ enum conn_outcome {
 	CONN_FAILED,   /* write: the peer no longer receives */
 };
 
-/* The memory that receiving needs, shared by all connections. */
-struct intake {
-	struct arena arena;
-	struct line spare; /* for the next piece of a line */
-	uint32_t line_max; /* bytes of one line, its end included */
-	bool telnet;       /* take out telnet commands and answer them */
-	struct telnet_answers answers;
-};
-
-void intake_free(struct intake *intake);
-
-/* What one recv brought. */
-struct reception {
-	size_t bytes;       /* of the client */
-	size_t wire;        /* that the socket gave: with TLS more, and at other times */
-	struct msg msg;     /* the whole lines, or MSG_NONE */
-	const char *answer; /* to telnet commands, good until the next recv */
-	size_t answer_len;
-};
-
-/* The conn takes over fd, and tls, unless it is NULL. Returns NULL when memory is refused. */
+/*
+ * The conn takes over fd, and tls, unless it is NULL. A plain one is kept in the journal, if there
+ * is one. Returns NULL when memory is refused.
+ */
 struct conn *conn_new(int fd, const struct addr *addr, struct tls *tls);
-/* Closes the descriptor, with TLS after saying so, and drops what waits. */
+/* A plain one that is not kept, since its socket is not in the safe: it wanted TLS. */
+struct conn *conn_new_unkept(int fd, const struct addr *addr);
+/* For a successor: that of fd, as it was recorded, with nothing that waits and no piece. */
+struct conn *conn_restore(int fd);
+/* Ends the connection, with TLS after saying so, and drops what waits. */
 void conn_free(struct conn *conn);
-
-/*
- * Reserves everything that receiving at most room bytes can need, so that after the recv nothing
- * can fail: room at the tail of the arena, behind the piece that is held, and memory for the next
- * piece. Returns the room there is, or 0 when memory is refused.
- */
-size_t conn_reserve(struct conn *conn, struct intake *intake, size_t room);
-/*
- * Receives once, at most room bytes, which conn_reserve has reserved. Whole lines become got->msg,
- * with the piece that was held in front; the rest is held in conn->line. line_max does not count
- * telnet commands. A recv that fails is skipped: the next one finds the end of file, even after a
- * reset. With TLS an unfinished line is completed only if the client has said that it ends there.
- */
-enum conn_outcome conn_read(
-    struct conn *conn, struct intake *intake, size_t room, struct reception *got);
+/* Forgets it; a successor goes on with it. */
+void conn_leave(struct conn *conn);
 
 /* Whether its end of file has come, and nothing before it. */
 bool conn_said_nothing(const struct conn *conn);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "wire/journal.h"
+
 /* Bytes of all lines, and the most there were since the last trim. */
 static size_t in_use, most_in_use;
 
@@ -15,6 +17,23 @@ account(size_t before, size_t after)
 	most_in_use = MAX(most_in_use, in_use);
 }
 
+/* A block of the journal does not grow: what a successor needs may be in it. */
+static int
+reserve_kept(struct line *line, size_t max)
+{
+	char *data = journal_alloc(max);
+
+	if (data == NULL)
+		return -1;
+	if (line->len > 0)
+		memcpy(data, line->data, line->len);
+	if (line->data != NULL)
+		journal_free(line->data, line->size);
+	line->data = data;
+	line->size = (uint32_t)max;
+	return 0;
+}
+
 int
 line_reserve(struct line *line, size_t max)
 {
@@ -22,6 +41,8 @@ line_reserve(struct line *line, size_t max)
 
 	if (line->size >= max)
 		return 0;
+	if (journal != NULL)
+		return reserve_kept(line, max);
 	if ((data = realloc(line->data, max)) == NULL)
 		return -1;
 	account(line->size, max);
@@ -40,14 +61,20 @@ line_append(struct line *line, const char *data, size_t len)
 void
 line_free(struct line *line)
 {
-	account(line->size, 0);
-	free(line->data);
+	if (journal_owns(line->data)) {
+		journal_free(line->data, line->size);
+	} else {
+		account(line->size, 0);
+		free(line->data);
+	}
 	*line = (struct line){0};
 }
 
 void
 line_trim(void)
 {
+	if (journal != NULL)
+		area_trim(&journal->area);
 	if (most_in_use - in_use < LINE_TRIM)
 		return;
 	malloc_trim(0);

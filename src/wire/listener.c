@@ -13,6 +13,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "wire/registry.h"
+#include "wire/safe.h"
+
 int
 listener_fail(char error[LISTENER_ERROR], const char *what, const struct endpoint *endpoint)
 {
@@ -213,6 +216,16 @@ listener_seal(struct listener *listener)
 	}
 }
 
+/* The safe holds the socket, so closing it alone would not stop it. */
+static void
+forget(struct listener *listener)
+{
+	if (!listener->inherited)
+		shutdown(listener->fd, SHUT_RDWR);
+	registry_remove(listener->record);
+	listener->record = 0;
+}
+
 void
 listener_stop(struct listener *listener)
 {
@@ -220,6 +233,8 @@ listener_stop(struct listener *listener)
 
 	/* While it listens nobody else takes the path, so the file is surely its own. */
 	socketfile_remove(&listener->file, listener->endpoint.path);
+	if (listener->record > 0)
+		forget(listener);
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;
@@ -312,13 +327,61 @@ listener_accept(const struct listener *listener, struct addr *addr)
 
 	if (sd < 0)
 		return -1;
+	/* At once: what is killed now takes a client with it that nobody else has. A TLS session
+	 * cannot be handed over. */
+	if (journal != NULL && !listener->endpoint.tls)
+		safe_put_accepted(sd);
 	if (set_nonblocking(sd) < 0) {
 		int reason = errno;
 
+		if (journal != NULL && !listener->endpoint.tls)
+			safe_forget_accepted(sd);
 		close(sd);
 		errno = reason;
 		return -1;
 	}
 	addr_from_peer(addr, &sa, sd);
 	return sd;
+}
+
+void
+listener_keep(struct listener *listener)
+{
+	struct journal_listener about = {
+	    .flags = (listener->inherited ? LISTENER_INHERITED : 0U) |
+		     (listener->absent ? LISTENER_ABSENT : 0U),
+	    .device = listener->file.device,
+	    .inode = listener->file.inode,
+	    .endpoint = listener->endpoint,
+	};
+
+	listener->record = registry_add(listener->fd, &about);
+}
+
+bool
+listener_restore(struct listener *listener, int fd)
+{
+	unsigned record;
+	const struct journal_listener *kept = registry_find(fd, &record);
+
+	if (kept == NULL)
+		return false;
+	*listener = (struct listener){
+	    .fd = fd,
+	    .absent = (kept->flags & LISTENER_ABSENT) != 0,
+	    .told = true,
+	    .inherited = (kept->flags & LISTENER_INHERITED) != 0,
+	    .record = record,
+	    .endpoint = kept->endpoint,
+	    .file = {.device = kept->device, .inode = kept->inode},
+	};
+	return true;
+}
+
+void
+listener_leave(struct listener *listener)
+{
+	close(listener->fd);
+	listener->fd = -1;
+	listener->record = 0;
 }

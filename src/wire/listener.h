@@ -32,6 +32,7 @@ struct listener {
 	bool told;                /* the caller's mark: it has been logged */
 	unsigned waited;          /* passes in a row that its newcomers wait for room */
 	bool inherited;           /* never unlinked, kept whatever a reload says */
+	unsigned record;          /* 1 + its place in the journal, or 0: see listener_keep */
 	struct endpoint endpoint; /* as configured; unset in an inherited one */
 	struct socketfile file;   /* of an own unix socket */
 	TAILQ_ENTRY(listener) entry;
@@ -59,6 +60,16 @@ void listener_stop(struct listener *listener);
 /* Gives the file of its own unix socket the owner, the group and the mode of config. */
 int listener_set_owner(
     const struct listener *listener, const struct config *config, char error[LISTENER_ERROR]);
+
+/*
+ * With a journal: records it and puts it into the safe, so that a successor has it, and with it
+ * everybody who is connected but not accepted. Once stopped, it is forgotten there.
+ */
+void listener_keep(struct listener *listener);
+/* For a successor: the one that was recorded with fd. Returns false if that was another socket. */
+bool listener_restore(struct listener *listener, int fd);
+/* Closes the descriptor alone: a successor goes on with the socket. */
+void listener_leave(struct listener *listener);
 
 /* What it is bound to, with "tls://" in front if so; for port 0, the real one. */
 const char *listener_name(const struct listener *listener, char text[LISTENER_NAME]);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct listener *
 find(const struct listeners *all, const struct endpoint *endpoint)
@@ -74,15 +76,21 @@ listeners_open(struct listeners *all, const struct config *config, char error[LI
 }
 
 int
-listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR])
+listeners_inherit(
+    struct listeners *all, const int *fds, const bool *tls, int count, char error[LISTENER_ERROR])
 {
-	for (int fd = first; fd < first + count; fd++) {
-		struct listener *listener = calloc(1, sizeof(*listener));
+	for (int i = 0; i < count; i++) {
+		int fd = fds[i];
+		struct listener *listener;
 
+		if (fd < 0)
+			continue;
+		listener = calloc(1, sizeof(*listener));
 		if (listener == NULL) {
 			snprintf(error, LISTENER_ERROR, "descriptor %d: %s", fd, strerror(errno));
 			return -1;
 		}
+		listener->endpoint.tls = tls != NULL && tls[i];
 		TAILQ_INSERT_TAIL(all, listener, entry);
 		if (listener_inherit(listener, fd, error) < 0)
 			return -1;
@@ -204,4 +212,87 @@ listeners_change(struct listeners *all, const struct config *before, const struc
 	retire(&lost, drain, context);
 	listeners_close(&lost);
 	return 0;
+}
+
+void
+listeners_keep(const struct listeners *all)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH(listener, all, entry)
+		if (listener->fd >= 0 && listener->record == 0)
+			listener_keep(listener);
+}
+
+bool
+listeners_restore(struct listeners *all, int fd)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (listener != NULL && listener_restore(listener, fd)) {
+		TAILQ_INSERT_TAIL(all, listener, entry);
+		return true;
+	}
+	free(listener);
+	return false;
+}
+
+static bool
+is_same_socket(int a, int b)
+{
+	uint64_t first = 0, second = 0;
+	socklen_t len = sizeof(first);
+
+	return getsockopt(a, SOL_SOCKET, SO_COOKIE, &first, &len) == 0 &&
+	       getsockopt(b, SOL_SOCKET, SO_COOKIE, &second, &len) == 0 && first == second;
+}
+
+static bool
+is_among(const struct listener *listener, int *passed, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (passed[i] >= 0 && is_same_socket(listener->fd, passed[i])) {
+			close(passed[i]);
+			passed[i] = -1;
+			return true;
+		}
+	return false;
+}
+
+void
+listeners_match(struct listeners *all, int *passed, int count)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH(listener, all, entry)
+		if (listener->inherited && !is_among(listener, passed, count))
+			listener->inherited = false;
+}
+
+void
+listeners_retire(struct listeners *all, listeners_drain *drain, void *context)
+{
+	struct listeners lost = TAILQ_HEAD_INITIALIZER(lost);
+	struct listener *listener, *next;
+
+	TAILQ_FOREACH_SAFE(listener, all, entry, next)
+		if (!listener->inherited) {
+			TAILQ_REMOVE(all, listener, entry);
+			TAILQ_INSERT_TAIL(&lost, listener, entry);
+		}
+	retire(&lost, drain, context);
+	listeners_close(&lost);
+}
+
+void
+listeners_leave(struct listeners *all)
+{
+	struct listener *listener, *next;
+
+	TAILQ_FOREACH_SAFE(listener, all, entry, next) {
+		TAILQ_REMOVE(all, listener, entry);
+		if (listener->fd >= 0)
+			listener_leave(listener);
+		free(listener);
+	}
 }

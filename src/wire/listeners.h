@@ -19,8 +19,27 @@ TAILQ_HEAD(listeners, listener);
  */
 int listeners_open(struct listeners *all, const struct config *config, char error[LISTENER_ERROR]);
 
-/* Takes over count descriptors from first on. Fails if one is no listening stream socket. */
-int listeners_inherit(struct listeners *all, int first, int count, char error[LISTENER_ERROR]);
+/* With a journal: keeps those that are not kept yet. */
+void listeners_keep(const struct listeners *all);
+/*
+ * For a successor. fd is a kept one, which is added. Returns false, and leaves fd alone, if it is
+ * none.
+ */
+bool listeners_restore(struct listeners *all, int fd);
+/*
+ * Of the listeners restored, those that systemd had passed stay so if they are among the count
+ * descriptors passed now, of which the duplicates are closed and become -1. systemd does not listen
+ * on the others any more: they count as chatd's own, so that they end unless the settings name
+ * them.
+ */
+void listeners_match(struct listeners *all, int *passed, int count);
+/* Forgets all; a successor goes on with them. */
+void listeners_leave(struct listeners *all);
+
+/* Takes over count descriptors, of which tls says whether their clients speak it; NULL: none does.
+ * Fails if one is no listening stream socket. */
+int listeners_inherit(
+    struct listeners *all, const int *fds, const bool *tls, int count, char error[LISTENER_ERROR]);
 
 /*
  * Called with a listener that goes, before it is closed. Nobody new can connect to it any more, and
@@ -37,6 +56,8 @@ typedef void listeners_drain(struct listener *listener, void *context);
 int listeners_change(struct listeners *all, const struct config *before, const struct config *after,
     listeners_drain *drain, void *context, char error[LISTENER_ERROR]);
 
+/* Drains and closes all own ones. */
+void listeners_retire(struct listeners *all, listeners_drain *drain, void *context);
 void listeners_close(struct listeners *all);
 
 #endif

@@ -4,14 +4,31 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "wire/journal.h"
+
 static struct buf *
-buf_new(struct arena *arena, size_t size)
+buf_new(struct arena *arena, bool kept, size_t size)
 {
-	struct buf *buf = malloc(sizeof(*buf) + size);
+	struct buf *buf = kept ? journal_alloc(sizeof(*buf) + size) : malloc(sizeof(*buf) + size);
 
 	if (buf != NULL)
 		*buf = (struct buf){.arena = arena, .size = (uint32_t)size};
 	return buf;
+}
+
+static void
+buf_free(struct buf *buf)
+{
+	if (journal_owns(buf))
+		journal_free(buf, sizeof(*buf) + buf->size);
+	else
+		free(buf);
+}
+
+static inline bool
+is_kept(const struct arena *arena)
+{
+	return arena->kept && journal != NULL;
 }
 
 static void
@@ -22,7 +39,7 @@ buf_release(struct buf *buf)
 	if (arena != NULL && arena->spare == NULL)
 		arena->spare = buf;
 	else
-		free(buf);
+		buf_free(buf);
 }
 
 static struct buf *
@@ -33,9 +50,10 @@ buf_fresh(struct arena *arena, size_t want)
 	arena->spare = NULL;
 	if (buf != NULL && buf->size >= want)
 		return buf;
-	free(buf);
+	buf_free(buf);
 	/* Twice as much, or each piece of an endless line would keep a whole buf alive. */
-	return buf_new(arena, MAX(2 * want, ARENA_BUF));
+	return is_kept(arena) ? buf_new(arena, true, MAX(2 * want, ARENA_BUF_KEPT))
+			      : buf_new(arena, false, MAX(2 * want, ARENA_BUF));
 }
 
 size_t
@@ -82,15 +100,15 @@ arena_take(struct arena *arena, size_t len)
 void
 arena_free(struct arena *arena)
 {
-	free(arena->filling);
-	free(arena->spare);
+	buf_free(arena->filling);
+	buf_free(arena->spare);
 	*arena = (struct arena){0};
 }
 
 struct msg
 msg_new(const struct arena *arena, const char *text, size_t len)
 {
-	struct buf *buf = buf_new(NULL, len);
+	struct buf *buf = buf_new(NULL, is_kept(arena), len);
 
 	if (buf == NULL)
 		return MSG_NONE;

@@ -41,10 +41,13 @@ struct arena {
 	struct buf *filling;
 	struct buf *spare; /* kept, so that steady load never asks the allocator */
 	uint64_t position; /* of the next byte */
+	bool kept;         /* bufs lie in the journal, if there is one */
 };
 
 /* Size of a buf in bytes: room for a few recvs of 64 KiB, and it still fits a CPU's cache. */
-#define ARENA_BUF 262144
+#define ARENA_BUF      262144
+/* The same in the journal, where its header makes the block full. */
+#define ARENA_BUF_KEPT (ARENA_BUF - sizeof(struct buf))
 
 /*
  * Makes room for want bytes at arena_tail; where memory is refused, for at least min of them.
@@ -57,7 +60,8 @@ struct msg arena_take(struct arena *arena, size_t len);
 /* The caller has dropped all messages before. */
 void arena_free(struct arena *arena);
 
-/* A message outside of the arena with len bytes of text, or MSG_NONE when memory is refused. */
+/* A message outside of the arena, but kept like it, with len bytes of text, or MSG_NONE when memory
+ * is refused. */
 struct msg msg_new(const struct arena *arena, const char *text, size_t len);
 char *msg_data(const struct msg *msg);
 void msg_ref(const struct msg *msg);

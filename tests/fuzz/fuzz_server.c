@@ -344,8 +344,8 @@ static void
 serve(struct config *config)
 {
 	trace_open(config->trace);
-	server_init(&server, config, NULL);
-	if (server_listen(&server, 0, NULL) == 0) {
+	server_init(&server, config, NULL, &HANDOVER_NONE);
+	if (server_listen(&server) == 0) {
 		world.alive = world.now;
 		server_run(&server);
 	}

@@ -573,7 +573,7 @@ class NotifySocket:
     def __init__(self, address):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address[0] == "@" else address)
-        self.env = {"NOTIFY_SOCKET": address}
+        self.env = {"NOTIFY_SOCKET": address, "FDSTORE": "0"}
 
     def message(self, within=PATIENCE):
         """The next message, as a list of its lines."""

@@ -44,7 +44,7 @@ def test_a_failed_start_is_not_ready(start, notify):
 
 @pytest.mark.parametrize("address", ["", "/nonexistent/notify", "relative", "@gone"])
 def test_without_somebody_who_listens_the_chat_works(start, address):
-    d = start(env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"})
+    d = start(env={"NOTIFY_SOCKET": address, "FDSTORE": "0", "WATCHDOG_USEC": "20000"})
     a, b = d.clients(2)
     a.send(b"hello\n")
     b.expect(b"hello\n")

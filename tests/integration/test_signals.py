@@ -196,9 +196,19 @@ def test_a_stopped_daemon_continues_where_it_was(start):
     b.expect(b"me too\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGALRM])
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGVTALRM])
 def test_no_other_signal_is_swallowed(start, number):
     """They end it as they end every program: none of them means anything to chatd."""
     d = start()
     d.signal(number)
     assert d.wait() == -number
+
+
+def test_without_a_successor_the_signal_to_leave_ends_it(start):
+    """Nobody keeps anything for the next chatd: then it is a signal to end like any other."""
+    d = start()
+    a = d.client()
+    d.signal(signal.SIGUSR2)
+    a.expect(b"chatd: the server ends\n")
+    a.close()
+    assert d.wait() == 0

@@ -181,8 +181,8 @@ serve(const char *file, const char *text)
 	if (config != NULL) {
 		seam_fail(at_start.seam, at_start.skip, at_start.count, at_start.number);
 		trace_open(config->trace);
-		server_init(&server, config, NULL);
-		if (server_listen(&server, 0, NULL) == 0)
+		server_init(&server, config, NULL, &HANDOVER_NONE);
+		if (server_listen(&server) == 0)
 			result = server_run(&server);
 		server_close(&server);
 		trace_close();

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "seam.h"
-#include "wire/conn.h"
+#include "wire/intake.h"
 
 #define MAX  64    /* bytes of a line */
 #define ROOM 65536 /* bytes of one recv */

@@ -17,6 +17,17 @@
 #include "seam.h"
 #include "wire/listeners.h"
 
+/* Passes count descriptors from first on. */
+static int
+inherit(int first, int count)
+{
+	int fds[4];
+
+	for (int i = 0; i < count; i++)
+		fds[i] = first + i;
+	return listeners_inherit(&ears, fds, NULL, count, ears_error);
+}
+
 /* TCP */
 
 TEST(an_ipv4_listener_takes_clients_of_ipv4)
@@ -549,7 +560,7 @@ TEST(passed_sockets_serve_whatever_the_settings_say)
 
 	assert_int_equal(path, tcp + 1);
 	fcntl(tcp, F_SETFL, flags & ~O_NONBLOCK);
-	assert_int_equal(listeners_inherit(&ears, tcp, 2, ears_error), 0);
+	assert_int_equal(inherit(tcp, 2), 0);
 	assert_int_equal(ear_count(), 2);
 	assert_true(ear_nth(0)->inherited && ear_nth(1)->inherited);
 	assert_int_equal(fcntl(tcp, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
@@ -574,7 +585,7 @@ TEST(an_abstract_name_is_shown_with_an_at_sign)
 	len += 1 + (socklen_t)sprintf(sun.sun_path + 1, "chatd-test-%d", getpid());
 	assert_int_equal(bind(fd, (struct sockaddr *)&sun, len), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(listeners_inherit(&ears, fd, 1, ears_error), 0);
+	assert_int_equal(inherit(fd, 1), 0);
 	sun.sun_path[0] = '@';
 	assert_string_equal(ear_name(ear_nth(0)), sun.sun_path);
 }
@@ -583,7 +594,7 @@ TEST(the_file_of_a_passed_socket_is_the_managers)
 {
 	int path = pass_socket("/passed");
 
-	assert_int_equal(listeners_inherit(&ears, path, 1, ears_error), 0);
+	assert_int_equal(inherit(path, 1), 0);
 	listeners_close(&ears);
 	assert_false(is_open(path));
 	assert_int_equal(access(in_folder("passed"), F_OK), 0);
@@ -599,7 +610,7 @@ TEST(clients_of_a_passed_socket_are_made_ready_for_chat)
 	setsockopt(tcp, SOL_SOCKET, SO_KEEPALIVE, &(int){0}, sizeof(int));
 	for (int option = TCP_KEEPIDLE; option <= TCP_KEEPCNT; option++)
 		setsockopt(tcp, IPPROTO_TCP, option, &other, sizeof(other));
-	assert_int_equal(listeners_inherit(&ears, tcp, 1, ears_error), 0);
+	assert_int_equal(inherit(tcp, 1), 0);
 	client = ear_reach(ear_name(ear_nth(0)));
 	assert_int_equal(poll(&ready, 1, 10000), 1);
 	sd = listener_accept(ear_nth(0), &addr);
@@ -619,16 +630,16 @@ TEST(what_does_not_listen_for_streams_is_refused)
 	fds[2] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	fds[3] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	for (size_t i = 0; i < LENGTH(fds); i++) {
-		assert_int_equal(listeners_inherit(&ears, fds[i], 1, ears_error), -1);
+		assert_int_equal(inherit(fds[i], 1), -1);
 		snprintf(
 		    want, sizeof(want), "descriptor %d: not a listening stream socket", fds[i]);
 		assert_string_equal(ears_error, want);
 		listeners_close(&ears);
 	}
-	assert_int_equal(listeners_inherit(&ears, 350, 1, ears_error), -1);
+	assert_int_equal(inherit(350, 1), -1);
 	assert_string_equal(ears_error, "descriptor 350: not a listening stream socket");
 	seam_fail(SEAM_MEMORY, 0, 1, ENOMEM);
-	assert_int_equal(listeners_inherit(&ears, 350, 1, ears_error), -1);
+	assert_int_equal(inherit(350, 1), -1);
 	assert_string_equal(ears_error, "descriptor 350: Cannot allocate memory");
 	close(pair[0]);
 	close(pair[1]);

@@ -334,7 +334,7 @@ TEST(a_listener_that_goes_is_drained_with_room_above_the_lobby)
 
 	snprintf(text, sizeof(text), "listen = [ \"%s\" ];", in_folder("listener"));
 	tls_party_configure(text);
-	assert_int_equal(acceptor_open(acceptor, party.config, 0, NULL), 0);
+	assert_int_equal(acceptor_open(acceptor, party.config, NULL, NULL, 0), 0);
 	make_pair(pair);
 	high = fcntl(pair[1], F_DUPFD_CLOEXEC, 900);
 	close(pair[1]);

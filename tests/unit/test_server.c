@@ -937,6 +937,7 @@ make_manager(void)
 	strcpy(sun.sun_path, in_folder("notify"));
 	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	setenv("NOTIFY_SOCKET", sun.sun_path, 1);
+	setenv("FDSTORE", "0", 1);
 	return fd;
 }
 

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "wire/conn.h"
+#include "wire/intake.h"
 #include "wire/telnet.h"
 
 #define WILL        "\xff\xfb"
