@@ -79,7 +79,7 @@ acceptor_close(struct acceptor *acceptor)
 
 #define DRAIN_MAX (SOMAXCONN + 1) /* as many as a backlog holds */
 
-/* What a change of the listeners needs to drain those that go. */
+/* What a change of listeners needs to drain the ones it removes. */
 struct change {
 	struct acceptor *acceptor;
 	int opened; /* descriptors that the change itself may take */
@@ -109,7 +109,7 @@ drain(struct listener *listener, void *context)
 	}
 }
 
-/* It leaves the loop before it is closed: a client of the next one may get its number. */
+/* Removed from the loop before it is closed: the next client may get its descriptor. */
 static void
 drain_last(struct listener *listener, void *context)
 {
@@ -238,7 +238,7 @@ accepting_works(struct acceptor *acceptor)
 	acceptor->pause_logged = false;
 }
 
-/* While the pool is held, places may free up late: a newcomer without one stays in the backlog. */
+/* While the pool is held, places may free up late: newcomers stay in the backlog until then. */
 static bool
 must_wait(const struct acceptor *acceptor)
 {

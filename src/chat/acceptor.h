@@ -52,9 +52,9 @@ int acceptor_change(struct acceptor *acceptor, const struct config *before,
     const struct config *after, source_tell *tell);
 /* Logs each listener that is new, once nothing can fail any more. */
 void acceptor_log(struct acceptor *acceptor);
-/* The server ends: accepts everybody who waits now. Whoever comes later is still accepted, too. */
+/* The server is ending: accepts everyone waiting now. Later connections are accepted as well. */
 void acceptor_drain(struct acceptor *acceptor);
-/* Nobody comes in any more. */
+/* Nobody is accepted from now on. */
 void acceptor_close(struct acceptor *acceptor);
 
 /* After a pass. Announces who came in. reaped: connections have gone. Returns when a pause will be

@@ -13,7 +13,7 @@
 #include "wire/safe.h"
 #include "wire/tls_text.h"
 
-/* In mode chat what was said before it came is history for it, and nothing else. */
+/* In mode chat a newcomer gets earlier lines only as history: hand them out before it joins. */
 static void
 enter(struct admission *admission, struct conn *conn)
 {
@@ -199,7 +199,7 @@ admission_is_scarce(const struct admission *admission, const struct addr *before
 	return has_too_many(admission, before);
 }
 
-/* The first of those who came in in this pass: they are the last that the log does not know. */
+/* The first newcomer of this pass: the newcomers are the last ones not announced yet. */
 static struct conn *
 first_newcomer(const struct admission *admission)
 {

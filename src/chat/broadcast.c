@@ -32,7 +32,7 @@ broadcast_starve(struct broadcast *broadcast)
 	backoff_begin(&broadcast->memory, BACKOFF_REST);
 }
 
-/* What comes now would not lie behind what is fresh, if that has filled its buf. */
+/* If the fresh message has filled its buf, what comes next would not be adjacent to it. */
 static size_t
 join_fresh(struct broadcast *broadcast, size_t room)
 {
@@ -55,7 +55,7 @@ broadcast_room(struct broadcast *broadcast, size_t min, size_t want)
 	return join_fresh(broadcast, arena_reserve(&broadcast->intake.arena, min, want));
 }
 
-/* Behind what is fresh, if anything is. */
+/* Extends the fresh message, or begins one. */
 static inline void
 add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
@@ -111,7 +111,8 @@ broadcast_announce(struct broadcast *broadcast, const char *text, size_t len)
 struct msg
 broadcast_own(struct broadcast *broadcast, const char *text, size_t len)
 {
-	/* Not in the arena: else a crowd that is refused would count for the lag of the members. */
+	/* Not in the arena: otherwise a crowd of refused newcomers would add to the members' lag.
+	 */
 	return msg_new(&broadcast->intake.arena, text, len);
 }
 
@@ -119,7 +120,7 @@ void
 broadcast_share(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
 	broadcast_hand_out(broadcast);
-	/* The places of the next pass stay. */
+	/* Keep the places that the next pass needs. */
 	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
 		return;
 	queue_push(&conn->queue, msg);
@@ -192,7 +193,7 @@ broadcast_lag(const struct broadcast *broadcast, const struct conn *conn)
 	return queue_lag(&conn->queue, broadcast->intake.arena.position);
 }
 
-/* Whether every queue has the places for one more pass. */
+/* Whether every queue has places for one more pass. */
 static bool
 have_places(struct pool *pool)
 {

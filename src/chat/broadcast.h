@@ -2,15 +2,15 @@
  * broadcast: what everybody hears, in one order.
  *
  * Everything that is said forms one log: it lies byte after byte in the arena. Each part of it
- * either has an owner, who said it, and is for all but the owner; or it is for one connection
- * alone: a farewell, an answer. What waits for a connection is spans of this log.
+ * either has an owner, who said it, and goes to everyone else; or it is for one connection alone: a
+ * farewell, an answer. What waits for a connection is a list of spans of this log.
  *
- * What the readers of a pass say is one message for everybody, less what each said itself. It goes
- * into each queue once, at the end of the pass, however many have spoken.
+ * Everything received in one pass forms one message for everyone, minus each client's own part. It
+ * enters each queue once, at the end of the pass, no matter how many clients spoke.
  *
  * Everything that delivery needs is reserved before the recv; after it nothing can fail. While that
- * memory is refused nothing is received, and it is tried again after a rest; what waits still
- * leaves meanwhile.
+ * memory is refused nothing is received, and the next attempt follows after a rest; what already
+ * waits is still sent meanwhile.
  */
 #ifndef CHATD_BROADCAST_H
 #define CHATD_BROADCAST_H
@@ -22,7 +22,7 @@
 #include "chat/pool.h"
 #include "wire/intake.h"
 
-/* What one pass can push to a queue: what lies before and what lies after the own part. */
+/* Spans that one pass can push to a queue: before and after the client's own part. */
 #define BROADCAST_PLACES 2
 
 struct broadcast {
@@ -44,33 +44,33 @@ void broadcast_reconfigure(struct broadcast *broadcast);
  * the room there is, or 0 when nothing may be received now.
  */
 size_t broadcast_reserve(struct broadcast *broadcast, struct conn *conn, size_t room);
-/* conn has said msg, whole lines that the recv has put behind all that was said before. */
+/* conn has said msg: whole lines, which the recv placed at the end of the log. */
 void broadcast_say(struct broadcast *broadcast, struct conn *conn, const struct msg *msg);
 /*
- * The same for what a caller has written there itself, and with lines of its own count; conn NULL:
- * nobody's, for all.
+ * The same for a part that the caller has written there itself, and whose lines it counts. conn
+ * NULL: it has no owner and goes to everyone.
  */
 void broadcast_add(struct broadcast *broadcast, struct conn *conn, const struct msg *msg);
-/* Room for len bytes at the tail of the log, in the manner of arena_reserve; 0: nothing may be said
- * now. */
+/* Makes room at the tail of the log, as arena_reserve does. Returns 0 when nothing may be said now.
+ */
 size_t broadcast_room(struct broadcast *broadcast, size_t min, size_t want);
-/* Memory was refused: nothing is received until it may be back, after a rest. */
+/* Memory was refused: begins a rest in which nothing is received. */
 void broadcast_starve(struct broadcast *broadcast);
-/* A text of chatd's own for all. Returns false when memory is refused: to be tried again. */
+/* Says a text of chatd's own to everyone. Returns false when memory is refused: try again later. */
 bool broadcast_announce(struct broadcast *broadcast, const char *text, size_t len);
-/* A part for conn alone, behind all that was said. Left out when memory is refused. */
+/* Appends a part for conn alone, after everything said so far. Dropped when memory is refused. */
 void broadcast_tell(struct broadcast *broadcast, struct conn *conn, const char *text, size_t len);
-/* The same with a message that several may share, see broadcast_own. */
+/* The same with a message that several connections may share, see broadcast_own. */
 void broadcast_share(struct broadcast *broadcast, struct conn *conn, const struct msg *msg);
-/* A message for such parts, at the end of the log as it is now; or MSG_NONE. */
+/* Makes a message for such parts, at the current end of the log, or MSG_NONE. */
 struct msg broadcast_own(struct broadcast *broadcast, const char *text, size_t len);
-/* Puts what is fresh into the queue of everybody, less what each said itself. */
+/* Puts what is fresh into every queue, minus each client's own part. */
 void broadcast_hand_out(struct broadcast *broadcast);
 
-/* How far conn is behind: bytes of the log from the oldest one that waits for it. */
+/* How far conn is behind: bytes of the log from the oldest byte that waits for it. */
 uint64_t broadcast_lag(const struct broadcast *broadcast, const struct conn *conn);
 
-/* Ends a rest that is over, if there is memory now. Returns when to call again. */
+/* Ends a rest that is over if there is memory again. Returns when to call again. */
 int64_t broadcast_run_due(struct broadcast *broadcast);
 
 #endif

@@ -99,17 +99,18 @@ chat_run_due(struct chat *chat)
 	int64_t next =
 	    clock_sooner(broadcast_run_due(&chat->broadcast), pressure_run_due(&chat->pressure));
 
-	/* Before anybody's rest ends: select was not asked whether those who rested are silent. */
+	/* Before any rest ends: select has not yet been asked whether the resting clients are
+	 * silent. */
 	next = clock_sooner(next, timeouts_run_due(&chat->timeouts));
 	next = clock_sooner(next, rate_run_due(&chat->rate));
-	/* After those who are removed now have left. */
+	/* After the removals above, which it has to mention. */
 	next = clock_sooner(next, notices_run_due(&chat->notices));
 	next = clock_sooner(next, leaving_run_due(&chat->leaving));
 	next = clock_sooner(next, lobby_run_due(&chat->lobby));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
 	next = clock_sooner(next, keeper_run_due(&chat->keeper));
 	line_trim();
-	/* Telling somebody may have begun a rest just now. */
+	/* Notices and last words may just have begun a rest. */
 	return clock_sooner(next, chat->broadcast.memory.until);
 }
 

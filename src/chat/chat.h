@@ -1,10 +1,10 @@
 /*
  * chat: the rooms of this floor, put together.
  *
- * In a pass the loop serves the listeners and the clients that are readable; chat_deliver hands out
- * what they said; the loop serves the clients that are writable; chat_run_due frees what was
- * removed and does what is due. What was received in a pass leaves in a later one, once select has
- * called the recipient writable, together with everything received by then.
+ * In each pass the loop serves the listeners and the readable clients; chat_deliver hands out what
+ * they said; the loop serves the writable clients; chat_run_due frees what was removed and does
+ * what is due. What was received in one pass is sent in a later one, once select has called the
+ * recipient writable, together with everything received by then.
  */
 #ifndef CHATD_CHAT_H
 #define CHATD_CHAT_H
@@ -46,7 +46,7 @@ struct chat {
 /* context: for those who speak TLS, or NULL; it stays the caller's. */
 void chat_init(struct chat *chat, const struct config *config, const struct tls_context *context,
     struct loop *loop);
-/* Ends every connection that is left, and closes the listeners. */
+/* Ends all remaining connections and closes the listeners. */
 void chat_free(struct chat *chat);
 
 /* Forgets everything and touches no socket: a successor goes on. */
@@ -64,11 +64,11 @@ void chat_deliver(struct chat *chat);
 int64_t chat_run_due(struct chat *chat);
 
 /*
- * The end, in two steps. First everybody who waits at a listener is let in and everybody is read,
- * until a pass brings nothing: then chat_is_quiet is true after the pass, unless chat_holds_words,
- * which says that some clients may not be read now. Then chat_say_goodbye closes the listeners and
- * lets everybody leave, with a last line behind all that waits for them; chat_is_over says when
- * they are done.
+ * The end, in two steps. First everyone waiting at a listener is let in, and everyone is read,
+ * until a pass brings nothing: chat_is_quiet is then true after the pass, unless chat_holds_words
+ * is, which means that some clients may not be read now. Then chat_say_goodbye closes the listeners
+ * and makes everyone leave, with a last line after everything that waits for them; chat_is_over
+ * tells when they are done.
  */
 void chat_begin_end(struct chat *chat);
 bool chat_holds_words(const struct chat *chat);
@@ -77,7 +77,7 @@ void chat_say_goodbye(struct chat *chat);
 bool chat_is_over(const struct chat *chat);
 
 /* After a reload, with room reserved: dismisses clients that are no longer allowed, and looks at
- * the queues anew. */
+ * the queues again. */
 void chat_reconfigure(
     struct chat *chat, const struct config *config, const struct tls_context *context);
 

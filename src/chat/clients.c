@@ -6,7 +6,7 @@
 #include "wire/ledger.h"
 #include "wire/tls_text.h"
 
-/* Removes a client that closed, after one more write of what waits for it. */
+/* Removes a client that has closed, after one last attempt to write what waits for it. */
 static void
 part(struct clients *clients, struct conn *conn)
 {
@@ -27,7 +27,7 @@ dismiss_too_long(struct clients *clients, struct conn *conn)
 	leaving_dismiss(clients->leaving, conn, reason, reason);
 }
 
-/* Answers telnet commands, but not while a client leaves its answers unread. */
+/* Answers telnet commands, unless the client leaves its answers unread. */
 static void
 answer(struct clients *clients, struct conn *conn, const struct reception *got)
 {
@@ -35,7 +35,7 @@ answer(struct clients *clients, struct conn *conn, const struct reception *got)
 		broadcast_tell(clients->broadcast, conn, got->answer, got->answer_len);
 }
 
-/* Bytes that conn may receive now, with all reserved that follows from them; or 0. */
+/* Bytes that conn may receive now, with everything reserved that they can lead to; or 0. */
 static size_t
 reserve(struct clients *clients, struct conn *conn)
 {
@@ -51,7 +51,7 @@ reserve(struct clients *clients, struct conn *conn)
 				   : broadcast_reserve(clients->broadcast, conn, room);
 }
 
-/* What follows from whole lines. Returns whether conn goes on being a member. */
+/* Handles whole lines. Returns whether conn is still a member. */
 static bool
 hear(struct clients *clients, struct conn *conn, const struct msg *msg)
 {
@@ -166,7 +166,7 @@ receive(struct clients *clients, struct conn *conn, enum conn_outcome outcome,
 	case CONN_BROKEN:
 		dismiss_broken(clients, conn);
 		break;
-	case CONN_FAILED: /* only a write */
+	case CONN_FAILED: /* only writes fail */
 		break;
 	}
 }

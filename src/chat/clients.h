@@ -1,9 +1,9 @@
 /*
  * clients: what happens when the socket of a client is ready.
  *
- * A readable one gets one recv in a pass, and what it sent goes to all others. A writable one gets
- * what waits for it. If writing fails because the peer no longer receives, the queue is discarded
- * but the client is read until its end of file: it may have sent lines first.
+ * A readable client gets one recv in each pass, and what it sent goes to all others. A writable one
+ * gets what waits for it. If writing fails because the peer no longer receives, the queue is
+ * discarded but the client is read until its end of file: it may have sent lines first.
  */
 #ifndef CHATD_CLIENTS_H
 #define CHATD_CLIENTS_H
@@ -28,7 +28,7 @@ void clients_init(struct clients *clients, struct leaving *leaving, struct speec
  */
 bool clients_replay(struct clients *clients, struct conn *conn, size_t len);
 
-/* After the readers of a pass: puts what they said into the queues, and holds the pool if need be.
+/* After the readers of a pass: puts what they said into the queues, and holds the pool if needed.
  */
 void clients_deliver(struct clients *clients);
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Without the LF and the one CR before it. */
+/* The length without the LF and one CR before it. */
 static size_t
 without_end(const char *line, size_t len)
 {
@@ -33,7 +33,7 @@ without_blanks(const char *text, size_t len)
 	return len;
 }
 
-/* Letters of the command that begins with the line's "/", or 0: it is none. */
+/* Number of letters after the line's "/", or 0 if that is no command. */
 static size_t
 command_letters(const char *line, size_t len)
 {

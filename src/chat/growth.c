@@ -5,7 +5,7 @@
 #include "chat/notice.h"
 
 #define PREFIX_MAX  (NOTICE_NAME + 2)
-/* One change of name is possible in a recv. */
+/* A recv can bring at most one change of name. */
 #define RENAMED_MAX (sizeof("*  is now \n") - 1 + 2UL * NOTICE_NAME)
 
 /* Each text but the first has two bytes. */

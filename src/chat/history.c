@@ -8,7 +8,7 @@
 
 #define MAX_KEPT (1U << 30) /* more than any configuration allows */
 
-/* How many bytes at the front have to go so that max are left: whole lines. */
+/* How many bytes of whole lines to drop at the front so that at most max remain. */
 static size_t
 surplus(const char *lines, size_t len, size_t max)
 {
@@ -16,7 +16,7 @@ surplus(const char *lines, size_t len, size_t max)
 
 	if (len <= max)
 		return 0;
-	/* A line that ends with the last byte that must go is the last line that must. */
+	/* If a line ends exactly with the last byte to drop, no further line has to go. */
 	end = memchr(lines + (len - max) - 1, '\n', max + 1);
 	return (size_t)(end - lines) + 1;
 }

@@ -1,9 +1,9 @@
 /*
  * history: the last lines that were said in mode chat, for newcomers.
  *
- * It holds whole lines, the newest ones that fit into its limit; when the newest one alone does not
- * fit, it holds nothing, rather than something with a gap behind it. It is in memory only. What a
- * newcomer gets stands between two marks; where nothing was said there are none.
+ * It holds the newest whole lines that fit into its limit. If the newest line alone does not fit,
+ * it holds nothing, rather than older lines with a gap after them. It exists in memory only. A
+ * newcomer gets it between two marks, or nothing at all if nothing was said.
  */
 #ifndef CHATD_HISTORY_H
 #define CHATD_HISTORY_H
@@ -37,11 +37,12 @@ struct history {
 	unsigned n_runs;
 };
 
-/* Another limit: keeps what fits. Returns 0, or -1 when memory is refused, with the limit 0. */
+/* Changes the limit and keeps what fits. Returns 0, or -1 with the limit 0 when memory is refused.
+ */
 int history_resize(struct history *history, size_t max);
 void history_free(struct history *history);
 
-/* Whole lines were said. */
+/* Adds whole lines that were said. */
 void history_keep(struct history *history, const char *lines, size_t len);
 /*
  * What a recv brings is noted first, with a journal put into its index, as parts of msg, and kept
@@ -59,7 +60,7 @@ void history_record(const struct history *history, uint64_t entry);
  */
 int history_restore(struct history *history, size_t max);
 
-/* Writes what a newcomer gets to text, which has room for it. Returns its length, 0 for nothing. */
+/* Writes what a newcomer gets to text, which has room for it. Returns its length, or 0. */
 size_t history_show(const struct history *history, char *text);
 
 #endif

@@ -22,7 +22,7 @@ leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices 
 	loop_register(leaving->pool->loop, &leaving->class);
 }
 
-/* It is over: nothing more is written or read. */
+/* Ends it for good: nothing more is written or read. */
 static void
 end(struct leaving *leaving, struct conn *conn)
 {
@@ -52,7 +52,7 @@ log_disconnected(const struct leaving *leaving, const struct conn *conn, const c
 		    roster_label(leaving->pressure->roster, conn, text), conn->fd, reason);
 }
 
-/* From now on it is no member: it holds nobody, rests no longer, and its name is free. */
+/* No longer a member: it holds nobody up, its rest is over, and its name is free. */
 static void
 withdraw(struct leaving *leaving, struct conn *conn, const char *reason)
 {
@@ -279,8 +279,8 @@ has_closed(const struct leaving *leaving, const struct conn *conn)
 	return !fdset_has(&leaving->class.readers, conn->fd);
 }
 
-/* On a unix socket, written means delivered. The end of file counts as one unacknowledged byte, and
- * need not be acknowledged. */
+/* On a unix socket, written means delivered. The end of file counts as one unacknowledged byte; it
+ * does not have to be acknowledged. */
 static bool
 is_done(const struct leaving *leaving, const struct conn *conn)
 {

@@ -33,7 +33,7 @@
 #define LEAVING_TIME  (2 * CLOCK_SECOND)
 #define LEAVING_LOOK  (CLOCK_SECOND / 100)
 #define LEAVING_BYTES (16 << 20) /* more than the kernels on the way keep */
-/* Who has sent something since it leaves has more on its way, unless nothing came for so long. */
+/* A client that still sends while leaving may have more in flight until it is quiet for so long. */
 #define LEAVING_QUIET (CLOCK_SECOND / 4)
 
 struct leaving {
@@ -64,18 +64,18 @@ void leaving_remove(struct leaving *leaving, struct conn *conn, const char *reas
 /* The member begins to leave. told: its last line, without "chatd: "; reason is for the log. */
 void leaving_dismiss(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
-/* The member leaves because it wants to: all that waits for it is written before. */
+/* The member leaves of its own accord: everything that waits for it is written first. */
 void leaving_quit(struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
-/* A newcomer leaves that was never a member, for whose descriptor there is room. */
+/* A newcomer leaves without ever being a member; there is room for its descriptor. */
 void leaving_refuse(
     struct leaving *leaving, struct conn *conn, const char *told, const char *reason);
 /* The same of one that wants TLS and has no handshake yet: its last word is an alert, which was
  * sent already, unless it is to be sent now. conn itself is a plain one. */
 void leaving_refuse_tls(struct leaving *leaving, struct conn *conn, const char *reason, bool alert);
-/* All members begin to leave, because the server ends; nothing that waits for them is cut. */
+/* All members begin to leave because the server ends; what waits for them is not cut. */
 void leaving_end_all(struct leaving *leaving, const char *told);
 
-/* Whether all that leave are done. */
+/* Whether all leaving connections are done. */
 bool leaving_done(const struct leaving *leaving);
 /* Ends those that are done. Returns when to look again, or CLOCK_NEVER. */
 int64_t leaving_run_due(struct leaving *leaving);

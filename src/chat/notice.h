@@ -3,7 +3,7 @@
  *
  *	* here: alice bob and 12 more
  *
- * A notice has at most NOTICE_MAX bytes, its end included; names that do not fit are counted.
+ * A notice has at most NOTICE_MAX bytes, including its end; names that do not fit are counted.
  */
 #ifndef CHATD_NOTICE_H
 #define CHATD_NOTICE_H
@@ -23,14 +23,14 @@ struct notice {
 	char text[NOTICE_MAX + 1];
 };
 
-/* begin: up to the first name. */
+/* begin: the text before the first name. between: what separates two names. */
 void notice_begin(struct notice *notice, const char *begin, const char *between);
 void notice_add(struct notice *notice, const char *name);
-/* Counts names that nobody adds. */
+/* Counts names without adding them. */
 void notice_more(struct notice *notice, uint32_t count);
-/* Whether a further name would fit, whatever it is. */
+/* Whether one more name of any length would fit. */
 bool notice_has_room(const struct notice *notice);
-/* Whether the text has the name, in upper or lower case. */
+/* Whether the text contains the name, ignoring case. */
 bool notice_names(const struct notice *notice, const char *name);
 /* Ends the line. */
 void notice_end(struct notice *notice);

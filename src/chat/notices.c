@@ -108,7 +108,7 @@ is_new(const struct nick *nick)
 	return nick->chosen && !nick->told;
 }
 
-/* Both lines, as far as there is something in them. */
+/* Writes both lines, leaving out an empty one. Returns their length. */
 static size_t
 compose(struct notices *notices, char text[2 * NOTICE_MAX])
 {

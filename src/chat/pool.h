@@ -1,8 +1,8 @@
 /*
- * pool: who is in. All connections, by descriptor and by their last line.
+ * pool: the members: all connections, by descriptor and by the time of their last line.
  *
  * pool_reap closes the descriptors and frees the memory of ended connections at the end of the
- * pass, so no number is used twice in one pass and nothing is freed under the feet of the loop.
+ * pass, so no descriptor is reused within one pass and nothing is freed while the loop may use it.
  */
 #ifndef CHATD_POOL_H
 #define CHATD_POOL_H

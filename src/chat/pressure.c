@@ -33,8 +33,8 @@ pressure_reading(const struct pressure *pressure)
 	return !backoff_rests(&pressure->kernel) && !backoff_rests(&pressure->broadcast->memory);
 }
 
-/* What may be received until the queue of the slowest is at its limit again, or 0 for less than a
- * step. */
+/* Bytes that may be received until the slowest queue is back at its limit, or 0 if that is less
+ * than a step. */
 static size_t
 left_below_limit(const struct pressure *pressure)
 {
@@ -129,7 +129,7 @@ pressure_log(const struct pressure *pressure, const struct conn *conn, const cha
 	log_limited(LOG_HOLDS, "%s %s", roster_label(pressure->roster, conn, text), what);
 }
 
-/* What waits for conn has become little enough. */
+/* Little enough waits for conn now. */
 static void
 end_episode(struct pressure *pressure, struct conn *conn)
 {

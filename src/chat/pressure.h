@@ -32,8 +32,8 @@
 struct pressure {
 	struct broadcast *broadcast;
 	struct pool *pool;
-	struct rate *rate;     /* whose resting ones stay out of the read set */
-	struct roster *roster; /* whose names the log shows */
+	struct rate *rate;     /* its resting clients stay out of the read set */
+	struct roster *roster; /* for the names in the log */
 	uint32_t above;        /* connections above high water, which hold the pool */
 	size_t budget;         /* bytes that all readers of the next pass may receive */
 	uint64_t safe_until; /* position of the log: before it no other queue can pass the limit */
@@ -74,7 +74,7 @@ void pressure_record(const struct pressure *pressure);
 /* For a successor: conn holds the pool, if that was recorded and still so much waits. */
 void pressure_restore(struct pressure *pressure, struct conn *conn);
 
-/* A socket has refused, though select called it ready. conn->refusals is 0 again once it works. */
+/* A socket refused although select called it ready. conn->refusals returns to 0 once it works. */
 void pressure_refused(struct pressure *pressure, struct conn *conn);
 
 /* Ends a rest that is over. Returns when the next one will be. */

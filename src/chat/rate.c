@@ -67,13 +67,13 @@ time_to(int64_t debt, int64_t least, int64_t per_second)
 	return debt > least ? (debt - least + per_second - 1) / per_second : 0;
 }
 
-/* Takes off what time has paid. */
+/* Deducts what time has paid. */
 static void
 pay(struct bucket *bucket, int64_t per_second)
 {
 	int64_t now = clock_now(), passed = now - bucket->at;
 
-	/* In this order, since the product of a long time would overflow. */
+	/* Compared first, because the product would overflow after a long time. */
 	if (passed >= time_to(bucket->debt, 0, per_second))
 		bucket->debt = 0;
 	else
@@ -174,7 +174,7 @@ rate_run_due(struct rate *rate)
 		next = clock_sooner(next, due);
 		if (clock_now() < due)
 			continue;
-		/* At the rate that is in force now, whatever a reload brings. */
+		/* Pay at the current rate; a reload may change it before the next recv. */
 		pay(bucket, rate->per_second);
 		wake(rate, sd);
 	}

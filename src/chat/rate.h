@@ -1,12 +1,13 @@
 /*
- * rate: how fast one client may speak. It delays, it loses nothing.
+ * rate: how fast one client may speak. It delays lines and never drops any.
  *
- * Each client has RATE_BURST bytes of its own, and limits.rate more come back each second. What it
- * says is taken from them, RATE_LINE more for each line. A recv has room for what is left; lines
- * can bring that below zero. When nothing is left the client rests: it leaves the read set until
- * half of the burst is back, and TCP holds it back. Nothing ticks: a rest has one deadline.
+ * Each client has RATE_BURST bytes, and limits.rate bytes come back each second. What it says is
+ * taken from them, plus RATE_LINE for each line. A recv may bring as much as is left; the cost of
+ * its lines can bring that below zero. When nothing is left the client rests: it leaves the read
+ * set until half of the burst is back, and TCP holds it back meanwhile. Nothing ticks: a rest has
+ * one deadline.
  *
- * Its end of file, too, waits for the rest to be over.
+ * A resting client's end of file is noticed only after the rest.
  */
 #ifndef CHATD_RATE_H
 #define CHATD_RATE_H
@@ -19,9 +20,9 @@
 #include "wire/journal.h"
 
 #define RATE_BURST 8192
-#define RATE_LINE  64 /* bytes that a line costs more than it has */
+#define RATE_LINE  64 /* bytes that each line costs in addition */
 
-/* What a client may say now. */
+/* What a client has said and time has not yet paid for. */
 struct bucket {
 	int64_t debt; /* millionths of a byte, at the time at */
 	int64_t at;
@@ -33,7 +34,7 @@ struct rate {
 	int size;               /* of buckets */
 	struct fdset resting;   /* descriptors */
 	int64_t per_second;     /* bytes; 0: there is no limit */
-	bool ended;             /* the server ends: what was sent before is heard */
+	bool ended;             /* the server ends: everything sent before is heard */
 };
 
 void rate_init(struct rate *rate, struct pool *pool);
@@ -64,16 +65,16 @@ void rate_charge(struct rate *rate, const struct conn *conn, size_t bytes, uint6
 void rate_record(const struct rate *rate, const struct conn *conn, struct turn *turn);
 /* As it was recorded. */
 void rate_restore(struct rate *rate, const struct conn *conn);
-/* Takes those who rest out of the read set, into which all were put. */
+/* Takes the resting clients out of the read set again, after everyone was added to it. */
 void rate_hold(struct rate *rate);
-/* conn is no member any more. */
+/* conn is no longer a member. */
 void rate_forget(struct rate *rate, const struct conn *conn);
-/* Nobody rests any more, whatever anybody says: the server ends. */
+/* The server ends: from now on nobody rests. */
 void rate_end(struct rate *rate);
 
 /*
- * Reads those again who have rested. Returns when the next one has, or CLOCK_NEVER; a time that has
- * come if one just has: select is to be asked at once whether it is silent.
+ * Ends the rests that are over. Returns when the next one will be, or CLOCK_NEVER; if one has just
+ * ended, the current time or an earlier one, so that select is asked about that client at once.
  */
 int64_t rate_run_due(struct rate *rate);
 

@@ -1,11 +1,11 @@
 /*
- * roster: who is called what, in mode chat.
+ * roster: the names of the clients in mode chat.
  *
- * At first a client is guestN, where N is its descriptor: nobody else has that, and it matches
- * "sd N" in the log. It may choose a name: a letter, then up to 14 letters, digits, "-" and "_", so
- * none holds a colon, a blank or a star. No two are the same but for upper and lower case. "chatd"
- * and all that begins with "guest" are reserved. One change is possible in ROSTER_PAUSE. A name is
- * free when its owner goes.
+ * At first a client is called guestN, where N is its descriptor: nobody else has that, and it
+ * matches "sd N" in the log. It may choose a name: a letter, then up to 14 letters, digits, "-" and
+ * "_", so no name contains a colon, a blank or a star. No two names differ only in case. "chatd"
+ * and everything that begins with "guest" are reserved. A client may change its name once in
+ * ROSTER_PAUSE. A name is free again when its owner leaves.
  */
 #ifndef CHATD_ROSTER_H
 #define CHATD_ROSTER_H
@@ -20,13 +20,13 @@
 
 #define ROSTER_PAUSE (10 * CLOCK_SECOND)
 
-/* What the others call a client. */
+/* The name of a client. */
 struct nick {
 	char name[NOTICE_NAME + 1];
 	uint8_t len;       /* of name */
-	bool chosen;       /* by itself; else it is guestN */
-	bool told;         /* that it came, to the others */
-	bool spoke;        /* its first line has come */
+	bool chosen;       /* by the client; otherwise it is guestN */
+	bool told;         /* the others know that it came */
+	bool spoke;        /* its first line has arrived */
 	int64_t chosen_at; /* when it last chose */
 };
 
@@ -38,7 +38,7 @@ struct roster {
 
 enum roster_outcome {
 	ROSTER_CHANGED,
-	ROSTER_SAME, /* it has been called that before */
+	ROSTER_SAME, /* that already is its name */
 	ROSTER_IMPOSSIBLE,
 	ROSTER_RESERVED,
 	ROSTER_TAKEN,
@@ -46,7 +46,7 @@ enum roster_outcome {
 };
 
 void roster_init(struct roster *roster, const struct pool *pool);
-/* Nobody has a name any more. */
+/* All names are gone. */
 void roster_free(struct roster *roster);
 /* Makes room for descriptor sd. Returns 0, or -1 when memory is refused. */
 int roster_reserve(struct roster *roster, int sd);
@@ -76,12 +76,12 @@ void roster_enter(struct roster *roster, const struct conn *conn);
 void roster_record(const struct roster *roster, const struct conn *conn, struct turn *turn);
 /* As it was recorded. Returns false if that was not in mode chat: then conn has no name. */
 bool roster_restore(struct roster *roster, const struct conn *conn);
-/* conn is no member any more. */
+/* conn is no longer a member. */
 void roster_forget(struct roster *roster, const struct conn *conn);
-/* conn wants a name of len bytes. What is not CHANGED changes nothing. */
+/* conn wants a name of len bytes. Any outcome but ROSTER_CHANGED changes nothing. */
 enum roster_outcome roster_choose(
     struct roster *roster, const struct conn *conn, const char *name, size_t len);
-/* Adds all who are here, in the order of their descriptors. */
+/* Adds the names of all members, in the order of their descriptors. */
 void roster_list(const struct roster *roster, struct notice *notice);
 
 #endif

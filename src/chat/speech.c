@@ -29,7 +29,7 @@ speech_init(struct speech *speech, struct pressure *pressure, struct notices *no
 	speech_reconfigure(speech);
 }
 
-/* Newcomers of one pass, and of all passes until somebody speaks, share one copy. */
+/* All newcomers share one copy until somebody speaks. */
 static void
 forget_shown(struct speech *speech)
 {
@@ -46,7 +46,7 @@ speech_free(struct speech *speech)
 	intake_free(&speech->intake);
 }
 
-/* --- for one */
+/* --- parts for one client */
 
 static void
 show_history(struct speech *speech, struct conn *conn)
@@ -128,7 +128,7 @@ begin(struct speech *speech)
 
 	FDSET_FOREACH(sd, &pool->members) {
 		roster_enter(speech->roster, pool->conns[sd]);
-		/* Its first line was most likely a line of mode lines. */
+		/* Its first line has most likely been said in mode lines. */
 		roster_nick(speech->roster, pool->conns[sd])->spoke = true;
 		record_name(speech, pool->conns[sd]);
 	}
@@ -165,10 +165,10 @@ speech_reconfigure(struct speech *speech)
 		roster_free(speech->roster);
 }
 
-/* --- for all */
+/* --- what everyone is sent */
 
-/* Very short lines grow to ten times their length. So that they do not bring many times what a pass
- * may, one recv has a part of that, and the others get less where much has been said. */
+/* Very short lines grow to ten times their length. To keep a pass near its budget, one recv gets a
+ * part of it, and little once much has been said. */
 static size_t
 room_of_pass(const struct speech *speech)
 {
@@ -198,12 +198,12 @@ speech_room(struct speech *speech, struct conn *conn, size_t room)
 	return bytes == 0 ? 0 : MIN(room, growth_fit(held, bytes));
 }
 
-/* What the lines of one recv become. */
+/* Where the lines of one recv are written. */
 struct writing {
 	struct speech *speech;
 	struct conn *conn;
-	struct nick *nick; /* of conn */
-	char *run;         /* texts from here are not in the history yet */
+	struct nick *nick; /* that of conn */
+	char *run;         /* text from here on is not in the history yet */
 	char *out;         /* where the next one goes */
 };
 
@@ -250,7 +250,7 @@ log_renamed(const struct speech *speech, const struct conn *conn, const char *la
 		    roster_nick(speech->roster, conn)->name);
 }
 
-/* The others learn of a first name with the next notices, of another one at once. */
+/* The next notices tell the others of a first name; a later change is told at once. */
 static void
 tell_renamed(struct writing *writing, const struct nick *before)
 {

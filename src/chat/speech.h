@@ -1,18 +1,18 @@
 /*
- * speech: mode chat, between what is heard and what all are told.
+ * speech: mode chat, between what is received and what everyone is sent.
  *
- * A recv of mode chat goes into a staging buffer, the arena of an intake of its own. From there
- * each line that is text is copied once, behind "NAME: ", into the log; none is copied for a
- * recipient. It is sanitized before, always. Commands are carried out in the order in which they
- * stand among the lines; the answers to all of one recv are one part for their speaker alone. While
- * more than SPEECH_ANSWERS bytes wait for it, it gets none: who asks without reading costs no
- * memory and holds nobody up.
+ * In mode chat a recv fills a staging buffer, the arena of a separate intake. Lines are always
+ * sanitized there. Each line of text is then copied once, after "NAME: ", into the log; nothing is
+ * copied for a recipient. Commands are carried out in the order in which they occur among the
+ * lines; the answers to one recv form one part for its speaker alone. While more than
+ * SPEECH_ANSWERS bytes wait for the speaker, it gets no answers: a client that asks without reading
+ * costs no memory and holds nobody up.
  *
- * Lines grow by their prefix, short ones to ten times their length: so much room is reserved in the
- * log before the recv. After it nothing can fail.
+ * Lines grow by their prefix, short ones to ten times their length; that much room is reserved in
+ * the log before the recv. After it nothing can fail.
  *
- * In mode lines this room does nothing. A reload changes the mode between two passes: whoever is
- * inside becomes guestN and is welcomed like a newcomer, or is told that names end.
+ * In mode lines this room does nothing. A reload changes the mode between two passes: all members
+ * become guestN and are welcomed like newcomers, or are told that names end.
  */
 #ifndef CHATD_SPEECH_H
 #define CHATD_SPEECH_H
@@ -34,7 +34,7 @@ struct speech {
 	struct notices *notices;
 	struct roster *roster;
 	struct history history;
-	struct msg shown; /* the history as newcomers get it at this position of the log */
+	struct msg shown; /* the history for newcomers at its position of the log */
 	struct intake intake;
 	uint64_t pass_began; /* position of the log */
 	bool on;             /* the mode */
@@ -46,12 +46,12 @@ struct speech {
 enum speech_end {
 	SPEECH_GOES_ON,
 	SPEECH_QUITS,
-	SPEECH_IS_WEB, /* a browser, which somebody's page sends here */
+	SPEECH_IS_WEB, /* a browser, on behalf of some web page */
 };
 
 void speech_init(struct speech *speech, struct pressure *pressure, struct notices *notices);
 void speech_free(struct speech *speech);
-/* After a reload. If the mode is chat now, the roster has room for all members. */
+/* After a reload. If the mode is chat now, the roster already has room for all members. */
 void speech_reconfigure(struct speech *speech);
 
 /* conn has come in. */
@@ -61,7 +61,7 @@ void speech_welcome(struct speech *speech, struct conn *conn);
 size_t speech_reserve(struct speech *speech, struct conn *conn, size_t room);
 /* The same whatever the pressure is. */
 size_t speech_room(struct speech *speech, struct conn *conn, size_t room);
-/* conn has said heard, whole lines in the intake. What follows a line that ends it is dropped. */
+/* conn has said heard: whole lines in the intake. Lines after one that ends it are dropped. */
 enum speech_end speech_hear(struct speech *speech, struct conn *conn, const struct msg *heard);
 /* For a successor: conn, a member, has its name, or a welcome if the mode was another one. */
 void speech_restore(struct speech *speech, struct conn *conn);

@@ -38,7 +38,7 @@ stall_due(struct timeouts *timeouts, struct conn *conn)
 	return deadline(clock_now(), stall);
 }
 
-/* When a window is over, what the client took in it decides whether another one begins. */
+/* At the end of a window, what the client took in it decides whether another one begins. */
 static int64_t
 lag_due(struct timeouts *timeouts, struct conn *conn)
 {
@@ -118,8 +118,8 @@ is_silent(const struct pool *pool, const struct conn *conn)
 	       !fdset_has(&pool->loop->readable, conn->fd);
 }
 
-/* A client that is due, but that select was not asked about, is asked about at once. A parked one
- * has unread bytes. */
+/* If a client is due but select was not asked about it, select is asked at once. A parked client
+ * has unread bytes, and a resting one may have. */
 static int64_t
 remove_idle(struct timeouts *timeouts)
 {

@@ -4,7 +4,7 @@
 #include <sys/param.h>
 
 enum {
-	SE = 0xf0, /* ends what SB has begun */
+	SE = 0xf0, /* ends what SB began */
 	NOP = 0xf1,
 	GA = 0xf9, /* from NOP to here, commands of two bytes */
 	SB = 0xfa,
@@ -17,8 +17,7 @@ enum {
 
 #define TIMING_MARK 6
 
-/* Bytes of the command at p, which is an IAC: 0 if it is none, left + 1 if left bytes cannot tell.
- */
+/* Size of the command at p, where an IAC is: 0 if it is none, left + 1 if more bytes are needed. */
 static size_t
 command_size(const unsigned char *p, size_t left)
 {

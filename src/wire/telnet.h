@@ -1,14 +1,14 @@
 /*
  * telnet: its commands among what a client sends, and the answers to them.
  *
- * The program telnet sends commands (RFC 854) without being asked: at Control-C it interrupts, and
- * then shows nothing until somebody has answered its timing mark (RFC 860). A command is
+ * The program telnet sends commands (RFC 854) of its own accord: at Control-C it sends an
+ *interrupt, then shows nothing until its timing mark (RFC 860) is answered. A command is
  *
- *	FF, FB to FE (WILL, WONT, DO, DONT), and one byte that is neither CR nor LF,
+ *	FF, FB to FE (WILL, WONT, DO, DONT), and one byte other than CR and LF,
  *	FF, F1 to F9, or
- *	FF FA ... FF F0, of TELNET_MAX bytes in all at most.
+ *	FF FA ... FF F0, of at most TELNET_MAX bytes in all.
  *
- * Every option is declined, but a timing mark is answered. Every other FF is text.
+ * Every option is declined except a timing mark, which is answered. Any other FF is text.
  */
 #ifndef CHATD_TELNET_H
 #define CHATD_TELNET_H
@@ -16,9 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of one command. */
+/* Largest size of a command in bytes. */
 #define TELNET_MAX         64
-/* Bytes of the answers to one recv; commands beyond that are not answered. */
+/* Largest size of the answers to one recv; commands beyond that are not answered. */
 #define TELNET_ANSWERS_MAX 16384
 
 struct telnet_answers {
@@ -27,9 +27,9 @@ struct telnet_answers {
 };
 
 /*
- * Takes the commands out of the len bytes at data, and adds the answers. Returns how many bytes are
- * left. The last *unfinished of them, fewer than TELNET_MAX, may become a command together with
- * what comes next: the caller puts them in front of that.
+ * Removes the commands from the len bytes at data, and adds the answers. Returns how many bytes
+ * remain. The last *unfinished of them, fewer than TELNET_MAX, may form a command with what comes
+ * next: the caller puts them in front of that.
  */
 size_t telnet_strip(char *data, size_t len, struct telnet_answers *answers, size_t *unfinished);
 
