@@ -126,13 +126,11 @@ open_all(struct acceptor *acceptor, const struct config *config, int *passed, co
 {
 	struct listeners *all = &acceptor->listeners;
 	struct change change = {.acceptor = acceptor, .opened = (int)config->n_endpoints + 8};
-	struct listener *listener = TAILQ_FIRST(all);
 
-	if (listener == NULL)
+	if (TAILQ_EMPTY(all))
 		return count > 0 ? listeners_inherit(all, passed, tls, count, error)
 				 : listeners_open(all, config, error);
 	listeners_match(all, passed, count);
-	listener = TAILQ_FIRST(all);
 	if (count == 0)
 		return listeners_change(all, config, config, drain_last, &change, error);
 	listeners_retire(all, drain_last, &change);

@@ -8,7 +8,7 @@
 #define SCALE    INT64_C(1000000) /* debts are in millionths of a byte: nothing is rounded */
 #define BURST    (RATE_BURST * SCALE)
 /* No recv brings more: each of its bytes may be a line. */
-#define DEBT_MAX (BURST + 2 * (RATE_LINE + 1) * INT64_C(2097152) * SCALE)
+#define DEBT_MAX (BURST + INT64_C(2) * (RATE_LINE + 1) * 2097152 * SCALE)
 
 void
 rate_init(struct rate *rate, struct pool *pool)

@@ -19,7 +19,7 @@ buf_new(struct arena *arena, bool kept, size_t size)
 static void
 buf_free(struct buf *buf)
 {
-	if (journal_owns(buf))
+	if (buf != NULL && journal_owns(buf))
 		journal_free(buf, sizeof(*buf) + buf->size);
 	else
 		free(buf);

@@ -32,20 +32,20 @@ struct label {
 
 union control {
 	char bytes[CMSG_SPACE(sizeof(int) * SAFE_BATCH)];
-	struct cmsghdr align;
+	struct cmsghdr header; /* the first, and the only one */
 };
 
 static int
 put(const int *fds, uint32_t count, uint32_t serial)
 {
 	struct label label = {.serial = serial};
-	union control control;
+	union control control = {.bytes = {0}};
 	struct iovec iov = {.iov_base = &label};
 	struct msghdr hdr = {.msg_iov = &iov,
 	    .msg_iovlen = 1,
 	    .msg_control = control.bytes,
 	    .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
-	struct cmsghdr *cmsg = (memset(&control, 0, sizeof(control)), CMSG_FIRSTHDR(&hdr));
+	struct cmsghdr *cmsg = &control.header;
 
 	for (uint32_t i = 0; i < count; i++)
 		label.wide |= fds[i] > UINT16_MAX;
