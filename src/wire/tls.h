@@ -36,8 +36,7 @@ struct tls {
 	struct ssl_st *ssl; /* SSL of OpenSSL */
 	int fd;             /* the caller's */
 	bool pending;       /* tls_recv has something, whatever select says */
-	bool
-	    blocked; /* tls_recv goes on only when the socket is writable: it has to answer first */
+	bool blocked;   /* tls_recv goes on when the socket is writable: it has to answer first */
 	bool unblocked; /* it was writable, and tls_recv has not gone on yet */
 	bool closed;    /* no byte comes any more */
 	bool failed;    /* that came unexpectedly: a bare FIN, which may be forged, or see broken */
@@ -46,8 +45,7 @@ struct tls {
 	bool full;             /* the socket took less than it was given: another call is no use */
 	bool eof;              /* the socket has ended */
 	size_t received, sent; /* bytes on the wire */
-	size_t
-	    unsent_len; /* bytes on the wire that the socket did not take: it has to be written */
+	size_t unsent_len;     /* bytes for the wire that the socket did not take yet */
 	/* For tls.c alone: */
 	bool asked; /* the socket was asked in this call, which it is only once */
 	char *unsent;

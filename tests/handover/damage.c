@@ -25,24 +25,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dice.h"
 #include "manager.h"
 
 #define CLIENTS  6
 #define METADATA (1 << 20) /* bytes at the front that are likely to matter */
 
-static uint64_t state, seed;
+static uint64_t seed;
 static struct manager manager;
 static char directory[] = "/tmp/chatd-damage-XXXXXX", path[100], config[100], log_path[100];
 static unsigned taken, anew;
-
-static uint64_t
-draw(uint64_t below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state % below;
-}
 
 static void
 fail(const char *what)
@@ -279,7 +271,7 @@ main(int argc, char **argv)
 			seed = strtoull(optarg, NULL, 10);
 		else
 			times = (unsigned)atoi(optarg);
-	state = seed | 1;
+	dice_seed(seed);
 	if (optind >= argc || mkdtemp(directory) == NULL)
 		return 2;
 	printf("seed %ju\n", (uintmax_t)seed);

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dice.h"
+
 #define MEMBERS_MAX 1024
 #define LINE_MAX_   600
 #define PATIENCE    20 /* seconds */
@@ -54,17 +56,7 @@ static struct speaker *speakers;
 static uint32_t n_speakers, size_speakers;
 static struct party_result *result;
 static const struct party_plan *plan;
-static uint64_t state;
 static bool last_dialed_tcp;
-
-static uint64_t
-draw(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state;
-}
 
 static uint64_t
 now(void)
@@ -95,7 +87,7 @@ dial(enum kind kind)
 	    .sin_port = htons(plan->port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	bool is_unix = kind == UNIX || (kind == GUEST && draw() % 4 == 0);
+	bool is_unix = kind == UNIX || (kind == GUEST && draw(4) == 0);
 	int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), result_;
 
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s", plan->path);
@@ -132,7 +124,7 @@ enter(struct member *member)
 	member->said = 0;
 	member->out_len = member->out_at = member->in_len = 0;
 	member->closing = false;
-	member->plans = (uint32_t)(draw() % 8);
+	member->plans = (uint32_t)(draw(8));
 	memset(member->next, 0, member->next_size * sizeof(uint32_t));
 	if (member->kind == GUEST)
 		result->guests++;
@@ -278,14 +270,14 @@ speak(struct member *member, bool stopping)
 			shutdown(member->fd, SHUT_WR);
 			return;
 		}
-		if (stopping || draw() % 4 != 0)
+		if (stopping || draw(4) != 0)
 			return;
 		member->out_len = compose(member->id, member->said, member->out);
 		member->out_at = 0;
 	}
 	len = member->out_len - member->out_at;
-	if (draw() % 4 == 0)
-		len = 1 + draw() % len; /* in pieces */
+	if (draw(4) == 0)
+		len = 1 + draw(len); /* in pieces */
 	n = send(member->fd, member->out + member->out_at, len, MSG_NOSIGNAL);
 	if (n < 0)
 		return; /* the end is heard */
@@ -356,7 +348,7 @@ party(const struct party_plan *the_plan, volatile int *stop, struct party_result
 
 	plan = the_plan;
 	result = the_result;
-	state = plan->seed * 2 + 1;
+	dice_seed(plan->seed * 2);
 	set_up();
 	for (;;) {
 		bool stopping = *stop != 0, any = false;

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dice.h"
 #include "manager.h"
 #include "party.h"
 
@@ -33,19 +34,9 @@ struct shared {
 	struct party_result result;
 };
 
-static uint64_t state;
 static struct manager manager;
 static char directory[] = "/tmp/chatd-storm-XXXXXX";
 static unsigned counts[128];
-
-static uint64_t
-draw(uint64_t below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state % below;
-}
 
 static void
 rest(uint64_t microseconds)
@@ -316,7 +307,8 @@ main(int argc, char **argv)
 		return 2;
 	printf("seed %ju\n", (uintmax_t)seed);
 	fflush(stdout);
-	state = plan.seed = seed | 1;
+	plan.seed = seed | 1;
+	dice_seed(plan.seed);
 	if (mkdtemp(directory) == NULL)
 		fail(strerror(errno));
 	snprintf(config, sizeof(config), "%s/chatd.conf", directory);
