@@ -20,7 +20,8 @@ static const char help[] = "\n"
 			   "  -h       show this help\n"
 			   "  -V       show the version and what was built in\n"
 			   "\n"
-			   "Signals: HUP reads the file again; INT and TERM end the server.\n"
+			   "Signals: HUP reads the file again, USR1 reports to the log;\n"
+			   "         INT and TERM end the server, USR2 leaves it to the next one.\n"
 			   "Try it:  chatd 9034   and in two other terminals   nc localhost 9034\n"
 			   "See chatd(8) and chatd.conf(5).\n";
 
