@@ -59,7 +59,7 @@ history_record(const struct history *history, uint64_t entry)
 	if (history->data != NULL)
 		kept->place = area_place(&journal->area, history->data, history->size);
 	kept->sum = journal_sum(kept, offsetof(struct journal_history, sum));
-	journal_flip(&journal->head->history, spare);
+	journal_flip(&journal->head->history, JOURNAL_WORD(spare));
 }
 
 static char *

@@ -24,7 +24,7 @@ static void
 record(const struct notices *notices)
 {
 	struct journal_head *head = journal->head;
-	uint32_t spare = head->turns[head->turn].left ^ 1;
+	uint32_t spare = journal_turn()->left ^ 1;
 	struct journal_left *left = &head->left[spare];
 
 	memset(left, 0, sizeof(*left));

@@ -4,18 +4,27 @@
 
 #include "wire/ledger.h"
 
+static bool
+is_state(uint32_t state)
+{
+	uint32_t number = state & 0xff;
+
+	return number >= 1 && number <= (RECORD_REMOVED & 0xff) && state == JOURNAL_SHORT(number);
+}
+
 bool
 refill_begin(struct broadcast *broadcast)
 {
 	struct journal_head *head = journal->head;
-	const struct turn *turn = &head->turns[head->turn & 1];
+	const struct turn *turn = journal_turn();
 	uint32_t parts = TURN_RECEPTION | TURN_STATE | TURN_NICK | TURN_BUCKET;
 
-	if (head->turn > 1 || head->history > 1 || turn->left > 1 ||
+	if (head->turn != JOURNAL_WORD(head->turn & 1) ||
+	    head->history != JOURNAL_WORD(head->history & 1) || turn->left > 1 ||
 	    turn->sum != journal_sum(turn, offsetof(struct turn, sum)))
 		return journal_fault("its last turn");
 	if ((turn->parts & ~parts) != 0 || (turn->parts != 0 && turn->fd >= journal->descriptors) ||
-	    ((turn->parts & TURN_STATE) != 0 && turn->state > RECORD_REMOVED))
+	    ((turn->parts & TURN_STATE) != 0 && !is_state(turn->state)))
 		return journal_fault("what its last turn says");
 	ledger_resume();
 	broadcast->intake.arena.position = turn->position;
@@ -34,7 +43,8 @@ refill_is_sound(const struct record *record)
 		return journal_fault("a record");
 	if (mark->sum != ledger_mark_sum(mark))
 		return journal_fault("a mark");
-	if (record->state > RECORD_REMOVED || record->which > (1 | RECORD_BUSY) ||
+	if (!is_state(record->state) ||
+	    record->which != JOURNAL_SHORT(record->which & (1 | RECORD_BUSY)) ||
 	    (family != AF_INET && family != AF_INET6 && family != AF_UNIX))
 		return journal_fault("what a record says");
 	/* The mark of one that gets nothing more does not move up. */

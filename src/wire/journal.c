@@ -175,6 +175,7 @@ journal_create(const struct journal_need *need, unsigned index_order, char error
 
 		turn->sum = journal_sum(turn, offsetof(struct turn, sum));
 	}
+	journal->head->turn = journal->head->history = JOURNAL_WORD(0);
 	journal->head->form = form;
 	return 0;
 }

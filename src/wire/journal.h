@@ -18,8 +18,9 @@
  * (journal_flip).
  *
  * Nothing in it is trusted by a successor: sizes, places and numbers are checked before they are
- * used, and a sum tells whether what belongs together was written together. It holds offsets, never
- * pointers. The one exception are the headers of bufs, which are only written (see msg.h).
+ * used, and a sum tells whether what belongs together was written together. What one store changes
+ * has its complement beside it instead (JOURNAL_WORD). It holds offsets, never pointers. The one
+ *exception are the headers of bufs, which are only written (see msg.h).
  *
  * Memory is only used for what was stored: the file is sparse. The area has room for what the
  * limits allow to wait; it grows when a successor finds that they have been raised.
@@ -43,6 +44,10 @@
 #define JOURNAL_TEXT      1280 /* bytes that notices keep */
 #define JOURNAL_NICK      48   /* bytes of a name and what belongs to it */
 
+/* Small values that are stored without a sum. */
+#define JOURNAL_SHORT(value) ((uint16_t)((value) | (~(value)&0xff) << 8))
+#define JOURNAL_WORD(value)  ((uint32_t)JOURNAL_SHORT(value))
+
 /* How much of the log a client has got. */
 struct mark {
 	uint64_t sent;  /* bytes */
@@ -52,12 +57,12 @@ struct mark {
 };
 
 enum record_state {
-	RECORD_FREE,
-	RECORD_NEW, /* accepted, not let in yet */
-	RECORD_MEMBER,
-	RECORD_WRITE_CLOSED,
-	RECORD_LEAVING,
-	RECORD_REMOVED, /* it will be closed at the end of the pass */
+	RECORD_FREE,                   /* memory that was never used */
+	RECORD_NEW = JOURNAL_SHORT(1), /* accepted, not let in yet */
+	RECORD_MEMBER = JOURNAL_SHORT(2),
+	RECORD_WRITE_CLOSED = JOURNAL_SHORT(3),
+	RECORD_LEAVING = JOURNAL_SHORT(4),
+	RECORD_REMOVED = JOURNAL_SHORT(5), /* it will be closed at the end of the pass */
 };
 
 /* One connection, by its descriptor. */
@@ -65,7 +70,7 @@ struct record {
 	uint64_t id; /* its socket's cookie, which is never used again */
 	struct mark marks[2];
 	uint16_t state;       /* enum record_state */
-	uint16_t which;       /* bit 0: the valid mark; RECORD_BUSY */
+	uint16_t which;       /* JOURNAL_SHORT of: bit 0: the valid mark; RECORD_BUSY */
 	uint32_t lines;       /* of the last turn like all below, with one sum: said */
 	uint64_t received;    /* bytes; of a leaving one: bytes sent that it gets of the log */
 	int64_t last_line_at; /* of a leaving one: the entry from which it hears nothing new */
@@ -178,9 +183,10 @@ struct journal_head {
 	uint64_t receiver_id; /* and whose that is */
 	uint64_t relay_id;    /* whom the relay sends to, */
 	uint32_t relay_bytes; /* and how much at most */
-	uint32_t turn;        /* the valid one */
+	uint32_t relay_sum;   /* of both */
+	uint32_t turn;        /* JOURNAL_WORD of the valid one */
 	struct turn turns[2];
-	uint32_t history; /* the valid one */
+	uint32_t history; /* the same */
 	struct journal_history histories[2];
 	struct journal_left left[2];
 };
@@ -264,6 +270,13 @@ journal_flip(uint32_t *word, uint32_t value)
 
 /* A sum of len bytes, a multiple of 4. It finds damage; it is no protection against malice. */
 uint32_t journal_sum(const void *data, size_t len);
+
+/* The turn that counts. */
+static inline struct turn *
+journal_turn(void)
+{
+	return &journal->head->turns[journal->head->turn & 1];
+}
 
 /* Memory for a buf or a line, as malloc and free. */
 void *journal_alloc(size_t size);

@@ -42,12 +42,12 @@ void
 ledger_mark(int fd, uint64_t sent, uint64_t entry, uint64_t skip)
 {
 	struct record *record = ledger_record(fd);
-	uint16_t other = (record->which & 1) ^ 1;
+	unsigned other = (record->which & 1) ^ 1;
 	struct mark *mark = &record->marks[other];
 
 	*mark = (struct mark){.sent = sent, .entry = entry, .skip = (uint32_t)skip};
 	mark->sum = ledger_mark_sum(mark);
-	journal_flip_short(&record->which, other);
+	journal_flip_short(&record->which, JOURNAL_SHORT(other));
 }
 
 void
@@ -66,7 +66,7 @@ ledger_sends(int fd)
 {
 	struct record *record = ledger_record(fd);
 
-	journal_flip_short(&record->which, record->which | RECORD_BUSY);
+	journal_flip_short(&record->which, JOURNAL_SHORT((record->which & 1) | RECORD_BUSY));
 }
 
 void
@@ -74,7 +74,7 @@ ledger_sends_no_more(int fd)
 {
 	struct record *record = ledger_record(fd);
 
-	journal_flip_short(&record->which, record->which & 1);
+	journal_flip_short(&record->which, JOURNAL_SHORT(record->which & 1));
 }
 
 /* --- turns */
@@ -82,7 +82,7 @@ ledger_sends_no_more(int fd)
 void
 ledger_apply(void)
 {
-	const struct turn *turn = &journal->head->turns[journal->head->turn];
+	const struct turn *turn = journal_turn();
 	struct record *record;
 
 	if (turn->parts == 0)
@@ -110,10 +110,10 @@ void
 ledger_commit(void)
 {
 	struct journal_head *head = journal->head;
-	struct turn *turn = journal->next, *spare = &head->turns[head->turn];
+	struct turn *turn = journal->next, *spare = journal_turn();
 
 	turn->sum = journal_sum(turn, offsetof(struct turn, sum));
-	journal_flip(&head->turn, head->turn ^ 1);
+	journal_flip(&head->turn, JOURNAL_WORD((head->turn & 1) ^ 1));
 	ledger_apply();
 	*spare = *turn;
 	spare->parts = 0;
@@ -127,8 +127,8 @@ ledger_resume(void)
 	struct journal_head *head = journal->head;
 
 	ledger_apply();
-	journal->next = &head->turns[head->turn ^ 1];
-	*journal->next = head->turns[head->turn];
+	journal->next = &head->turns[(head->turn & 1) ^ 1];
+	*journal->next = *journal_turn();
 	journal->next->parts = 0;
 	journal->pending = false;
 	journal->handed = journal->tail = journal->trim_at = journal->next->head;

@@ -52,6 +52,12 @@ relay_close(void)
 	relay = (struct relay){.out = -1, .in = -1};
 }
 
+static uint32_t
+relay_sum(const struct journal_head *head)
+{
+	return journal_sum(&head->relay_id, sizeof(head->relay_id)) ^ head->relay_bytes;
+}
+
 ssize_t
 relay_send(int fd, const struct iovec *iov, int count)
 {
@@ -62,6 +68,7 @@ relay_send(int fd, const struct iovec *iov, int count)
 		return -1;
 	head->relay_id = ledger_record(fd)->id;
 	head->relay_bytes = (uint32_t)len;
+	head->relay_sum = relay_sum(head);
 	ledger_sends(fd);
 	n = splice(relay.out, NULL, fd, NULL, (size_t)len, SPLICE_F_NONBLOCK);
 	if (n <= 0) {
@@ -93,8 +100,8 @@ relay_sent(int fd)
 	const struct journal_head *head = journal->head;
 	int left;
 
-	if (head->relay_id != ledger_record(fd)->id || ioctl(relay.out, FIONREAD, &left) < 0 ||
-	    (uint32_t)left > head->relay_bytes)
+	if (head->relay_sum != relay_sum(head) || head->relay_id != ledger_record(fd)->id ||
+	    ioctl(relay.out, FIONREAD, &left) < 0 || (uint32_t)left > head->relay_bytes)
 		return -1;
 	return head->relay_bytes - (uint32_t)left;
 }
