@@ -356,7 +356,7 @@ def check(story, row, ended):
     waited = any(text.startswith("pselect6") for text in trace[:number + 1])
     expected = row.expected("serving" if waited else "start", line)
     if expected != SERVE:
-        assert ended, f"it goes on after {line}"
+        # It may be the last wait that fails, as SIGTERM comes: the status tells one from the other.
         assert status == (1 if expected == EXIT else 78), f"status {status} after {line}"
         name = re.search(r"= -1 (E\w+)", line)[1]
         reason = os.strerror(getattr(errno, name))
