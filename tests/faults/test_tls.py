@@ -182,7 +182,7 @@ def test_memory_that_is_refused_costs_the_others_nothing(serve, certificate, tmp
     used = shim.count - begin[0]
     assert used > 200
     # Spread over all of them, since the library asks for much at once.
-    for first in range(1, used, used // 40):
+    for first in range(1, used, used // 24):
         number = 1 + first % 3
         party = life(d, certificate, lambda f=first, n=number: shims.refuse(shim, f, n))
         assert not party.gone()[1]

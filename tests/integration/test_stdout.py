@@ -38,7 +38,7 @@ def test_a_sleeping_reader_of_the_trace_does_not_stop_the_chat(start):
     reader, writer = small_pipe()
     d = start(stdout=writer)
     os.close(writer)
-    talk(d, 5000)
+    talk(d, 2000)
     os.close(reader)
 
 
@@ -46,7 +46,7 @@ def test_dropped_trace_lines_are_counted_and_told_once_when_there_is_room_again(
     reader, writer = small_pipe()
     d = start(stdout=writer)
     os.close(writer)
-    a, b = talk(d, 20000)
+    a, b = talk(d, 3000)
     since = d.stderr.mark()
     assert d.stderr.count(DROPPED) == 0  # no room yet, so nothing is told
     trace = Output(reader)
@@ -64,10 +64,10 @@ def test_dropped_trace_lines_are_counted_and_told_once_when_there_is_room_again(
     assert lines.pop() == ""
     assert [line for line in lines if not TRACE_LINE.fullmatch(line)] == []
     # ... and every line that is missing was counted: besides the accepts and the end there are
-    # for each of 20001 lines a pass that reads it (4 lines) and one that writes it (2). Room that
+    # for each of 3001 lines a pass that reads it (4 lines) and one that writes it (2). Room that
     # comes back bit by bit makes some passes of its own.
     dropped = int(told[1])
-    rest = len(lines) + dropped - 20001 * 6
+    rest = len(lines) + dropped - 3001 * 6
     print("dropped", dropped, "seen", len(lines), "besides the talk", rest)
     assert dropped > 0 and 10 <= rest <= 100
 
@@ -112,7 +112,7 @@ def test_a_full_socket_as_standard_output_does_not_stop_the_chat(start):
     ours, theirs = socket.socketpair()  # as the journal is one
     d = start(stdout=theirs.fileno())
     theirs.close()
-    talk(d, 5000)
+    talk(d, 2000)
     ours.close()
 
 
@@ -120,7 +120,7 @@ def test_a_stopped_terminal_does_not_stop_the_chat(start):
     controller, terminal = os.openpty()
     d = start(stdout=terminal)
     os.close(terminal)
-    talk(d, 5000)  # a terminal holds a few KiB
+    talk(d, 2000)  # a terminal holds a few KiB
     trace = Output(controller)
     trace.wait_for(r"^Waiting on select\(\)\.\.\.\r\n")
 
@@ -129,7 +129,7 @@ def test_a_slow_trace_does_not_hold_up_the_end(start):
     reader, writer = small_pipe()
     d = start(stdout=writer)
     os.close(writer)
-    talk(d, 5000)
+    talk(d, 2000)
     d.stop()
     os.close(reader)
 

@@ -13,12 +13,10 @@ import tempfile
 import pytest
 
 import browser as chromium
-from chatd import PATIENCE, SANITIZED, free_port, reachable, wait_until
+from chatd import PATIENCE, free_port, reachable, wait_until
 
 WEB = pathlib.Path(__file__).parents[2] / "examples" / "web"
 
-if SANITIZED:
-    pytest.skip("what is tested is a page", allow_module_level=True)
 if not chromium.chromium():
     pytest.skip("chromium is missing", allow_module_level=True)
 if not shutil.which("websockify"):
