@@ -120,6 +120,8 @@ void
 broadcast_share(struct broadcast *broadcast, struct conn *conn, const struct msg *msg)
 {
 	broadcast_hand_out(broadcast);
+	if (conn->kept && !ledger_has_place())
+		return;
 	/* Keep the places that the next pass needs. */
 	if (!queue_reserve(&conn->queue, 1 + BROADCAST_PLACES))
 		return;

@@ -47,6 +47,13 @@ trim(struct keeper *keeper)
 		ledger_trim(advance_all(keeper));
 }
 
+/* While the index is full nothing is added to it: what was taken is looked at in each pass. */
+static bool
+is_due(void)
+{
+	return journal->next->head >= journal->trim_at || !ledger_has_room();
+}
+
 static bool
 is_live(int fd)
 {
@@ -72,7 +79,7 @@ keeper_run_due(struct keeper *keeper)
 	if (journal == NULL)
 		return CLOCK_NEVER;
 	ledger_settle();
-	if (journal->next->head >= journal->trim_at && journal->handed == journal->next->head)
+	if (is_due() && journal->handed == journal->next->head)
 		trim(keeper);
 	if (pressure_holds(pressure))
 		pressure_record(pressure);

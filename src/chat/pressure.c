@@ -33,14 +33,32 @@ pressure_reading(const struct pressure *pressure)
 	return !backoff_rests(&pressure->kernel) && !backoff_rests(&pressure->broadcast->memory);
 }
 
+/* Less than limits.queue where a reload has raised that beyond what the journal has room for. */
+static uint64_t
+queue_limit(const struct pressure *pressure)
+{
+	uint64_t limit = pressure->pool->config->limits.queue;
+
+	return journal != NULL ? MIN(limit, journal_queue()) : limit;
+}
+
+/* With a journal: nothing may be received before somebody takes some of what waits. */
+static bool
+is_full(void)
+{
+	return journal != NULL && !ledger_has_room();
+}
+
 /* Bytes that may be received until the slowest queue is back at its limit, or 0 if that is less
  * than a step. */
 static size_t
 left_below_limit(const struct pressure *pressure)
 {
 	const struct pool *pool = pressure->pool;
-	uint64_t limit = pool->config->limits.queue, most = 0;
+	uint64_t limit = queue_limit(pressure), most = 0;
 
+	if (is_full())
+		return 0;
 	FDSET_FOREACH(sd, &pool->class.writers) {
 		const struct conn *conn = pool->conns[sd];
 
@@ -58,7 +76,7 @@ pressure_apply(struct pressure *pressure)
 	pool->class.hold_readers = !pressure_reading(pressure);
 	pool->class.hold_writers = backoff_rests(&pressure->kernel);
 	pressure->budget =
-	    pressure_holds(pressure) ? left_below_limit(pressure) : pool->config->limits.queue;
+	    pressure_holds(pressure) ? left_below_limit(pressure) : (size_t)queue_limit(pressure);
 	if (pressure->parked && pressure->budget > 0) {
 		fdset_join(&pool->class.readers, &pool->members);
 		rate_hold(pressure->rate);
@@ -92,16 +110,18 @@ pressure_hold(struct pressure *pressure)
 {
 	struct pool *pool = pressure->pool;
 	uint64_t position = pressure->broadcast->intake.arena.position;
-	uint64_t limit = pool->config->limits.queue, most = 0;
+	uint64_t limit = queue_limit(pressure), most = 0;
+	bool full = is_full();
 
-	if (position <= pressure->safe_until)
+	if (position <= pressure->safe_until && !full)
 		return;
 	FDSET_FOREACH(sd, &pool->class.writers) {
 		struct conn *conn = pool->conns[sd];
 		uint64_t lag = broadcast_lag(pressure->broadcast, conn);
 
 		most = MAX(most, lag);
-		if (lag <= limit || conn->above_high_water)
+		if (conn->above_high_water ||
+		    (lag <= limit && !(full && conn->kept && ledger_lags(sd))))
 			continue;
 		conn->above_high_water = true;
 		conn->hold_logged = false;
@@ -143,7 +163,8 @@ pressure_progressed(struct pressure *pressure, struct conn *conn, size_t written
 {
 	conn_progressed(conn);
 	conn->window_bytes += (uint32_t)MIN(written, UINT32_MAX - conn->window_bytes);
-	if (broadcast_lag(pressure->broadcast, conn) > pressure->pool->config->limits.queue / 2)
+	if (broadcast_lag(pressure->broadcast, conn) > queue_limit(pressure) / 2 ||
+	    (conn->kept && ledger_lags(conn->fd)))
 		return;
 	end_episode(pressure, conn);
 }
@@ -155,8 +176,7 @@ pressure_reconfigure(struct pressure *pressure)
 
 	pressure->safe_until = 0;
 	FDSET_FOREACH(sd, &pool->members)
-		if (broadcast_lag(pressure->broadcast, pool->conns[sd]) <=
-		    pool->config->limits.queue)
+		if (broadcast_lag(pressure->broadcast, pool->conns[sd]) <= queue_limit(pressure))
 			end_episode(pressure, pool->conns[sd]);
 	pressure_hold(pressure);
 }
@@ -192,7 +212,7 @@ pressure_restore(struct pressure *pressure, struct conn *conn)
 	const struct journal_hold *hold = &journal->holds[conn->fd];
 	int64_t gap = clock_now() - hold->recorded_at;
 
-	if (broadcast_lag(pressure->broadcast, conn) <= pressure->pool->config->limits.queue / 2 ||
+	if (broadcast_lag(pressure->broadcast, conn) <= queue_limit(pressure) / 2 ||
 	    hold->sum != journal_sum(hold, offsetof(struct journal_hold, sum)) ||
 	    hold->id != ledger_record(conn->fd)->id || gap < 0)
 		return;

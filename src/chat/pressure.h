@@ -8,6 +8,10 @@
  * asked about it until the next step. Ends are noticed all the while: a readable client without
  * unread bytes gets its one recv.
  *
+ * With a journal the same is true of its index, which very many short lines may fill before they
+ * are limits.queue bytes: then whoever has taken least of it holds the pool. And where a reload has
+ * raised limits.queue beyond what the journal was laid out for, less counts until a restart.
+ *
  * In one pass all readers together receive at most about limits.queue bytes, shared evenly, so
  * memory stays near twice that; the spans of clients that do not read, but say very short lines
  * themselves, come on top.

@@ -94,7 +94,7 @@ lay_out(struct journal *new, const struct journal_form *form)
 static unsigned
 order_for(const struct journal_need *need)
 {
-	uint64_t bytes = 8 * need->queue + 8 * need->history +
+	uint64_t bytes = JOURNAL_SHARE * (need->queue + need->history) +
 			 need->clients * (2 * (need->line + 128) + 2048) + 64 * need->line;
 	unsigned order = AREA_ORDER_MIN;
 

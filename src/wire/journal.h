@@ -224,6 +224,7 @@ struct journal_need {
 };
 
 #define JOURNAL_ERROR 160
+#define JOURNAL_SHARE 8 /* times what may wait that its bufs can take at worst */
 
 /*
  * A new one. index_order: logarithm of the entries of the index, 0: the usual. Returns 0 with
@@ -241,6 +242,13 @@ int journal_adopt(int fd, const struct journal_need *need, char error[JOURNAL_ER
 void journal_close(void);
 /* Whether it was laid out for so much. */
 bool journal_suffices(const struct journal_need *need);
+
+/* Bytes that may wait for the slowest client so that there is room in any case. */
+static inline uint64_t
+journal_queue(void)
+{
+	return (UINT64_C(1) << journal->area.order) / JOURNAL_SHARE;
+}
 
 static inline void
 journal_flip_short(uint16_t *word, uint16_t value)

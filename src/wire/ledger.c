@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #define TRIM_EVERY 2048 /* entries: they stay in the cache */
-#define RESERVE    64   /* entries that chatd's own parts may need beside those of a recv */
 
 uint32_t
 ledger_mark_sum(const struct mark *mark)
@@ -303,9 +302,9 @@ ledger_text(const struct journal_entry *entry)
 }
 
 bool
-ledger_has_room(void)
+ledger_lags(int fd)
 {
-	return journal->next->head - journal->tail <= journal->ring - journal->ring / 4 - RESERVE;
+	return journal->next->head - mark_of(ledger_record(fd))->entry > ledger_room() / 2;
 }
 
 /* The last entry before end, from begin on, whose position is not past position. */

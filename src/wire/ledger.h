@@ -19,7 +19,7 @@
  * tell what was sent.
  *
  * Entries before journal->tail are needed by nobody. When the ring of entries has no room, nothing
- * is received until it has: ledger_has_room.
+ * is received until it has: ledger_has_room. Whoever lags then holds the pool, see pressure.h.
  *
  * Everything here needs a journal, unless it says otherwise.
  */
@@ -77,8 +77,27 @@ void ledger_joins(int fd);
 
 /* Into the turn: a part of the log. owner: a descriptor that is kept, or -1. */
 void ledger_add(enum entry_kind kind, int owner, const struct msg *msg);
+/* Entries that may be needed while something is received; the others are for chatd's own parts. */
+#define LEDGER_RESERVE 64 /* for those of one recv */
+static inline uint64_t
+ledger_room(void)
+{
+	return journal->ring - journal->ring / 4 - LEDGER_RESERVE;
+}
 /* Whether there is room for what one more recv can add. */
-bool ledger_has_room(void);
+static inline bool
+ledger_has_room(void)
+{
+	return journal->next->head - journal->tail <= ledger_room();
+}
+/* And for one more part of chatd's own. */
+static inline bool
+ledger_has_place(void)
+{
+	return journal->next->head - journal->tail < journal->ring - LEDGER_RESERVE;
+}
+/* Whether what waits for fd, as of the last trim, takes up half of that room or more. */
+bool ledger_lags(int fd);
 /* Everything in the index is in the queues now. */
 static inline void
 ledger_handed(void)

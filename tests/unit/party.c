@@ -11,6 +11,8 @@
 #include "faults.h"
 #include "seam.h"
 #include "unit.h"
+#include "wire/ledger.h"
+#include "wire/safe.h"
 
 struct party party;
 
@@ -96,8 +98,15 @@ party_join(const char *address)
 	assert_true(guest == party.guests || guest->sd > guest[-1].sd);
 	seam_pass_at(party.now);
 	assert_int_equal(chat_reserve(&party.chat, party.config, guest->sd), 0);
+	if (journal != NULL)
+		assert_true(safe_put_accepted(guest->sd));
 	assert_non_null(conn = conn_new(guest->sd, &addr, NULL));
 	pool_add(&party.chat.pool, conn);
+	if (conn->kept) {
+		ledger_joins(conn->fd);
+		ledger_set_state(conn->fd, RECORD_MEMBER);
+		ledger_commit();
+	}
 	party.chat.admission.unannounced++;
 	acceptor_run_due(&party.chat.acceptor, false);
 	return guest;
