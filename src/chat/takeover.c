@@ -24,6 +24,7 @@ struct takeover {
 	struct conn *receiver; /* for which something is unread */
 	size_t unread;
 	uint32_t listeners;
+	bool joined; /* clients are in the chat */
 };
 
 /* --- clients */
@@ -250,6 +251,7 @@ takeover_begin(
 		return refused(takeover);
 	qsort(takeover->sockets.found, takeover->sockets.count, sizeof(*takeover->sockets.found),
 	    by_last_line);
+	takeover->joined = true;
 	for (size_t i = 0; i < takeover->sockets.count; i++)
 		if (takeover->sockets.found[i].conn != NULL)
 			join(takeover, takeover->sockets.found[i].conn);
@@ -314,6 +316,8 @@ takeover_free(struct takeover *takeover)
 {
 	if (takeover == NULL)
 		return;
+	for (size_t i = 0; !takeover->joined && i < takeover->sockets.count; i++)
+		conn_leave(takeover->sockets.found[i].conn);
 	salvage_free(&takeover->sockets);
 	free(takeover);
 }

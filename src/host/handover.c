@@ -389,10 +389,10 @@ void
 handover_free(struct handover *handover)
 {
 	watch_no_more(handover);
+	takeover_free(handover->takeover);
 	journal_close();
 	safe_close();
 	relay_close();
-	takeover_free(handover->takeover);
 	free(handover->passed);
 	free(handover->tls);
 	*handover = HANDOVER_NONE;

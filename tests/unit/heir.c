@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "faults.h"
 #include "seam.h"
 #include "unit.h"
 #include "wire/ledger.h"
@@ -20,6 +21,8 @@
 uint32_t heir_taken, heir_lost;
 struct spared heir_spared;
 int heir_journal = -1;
+unsigned long heir_refused = SEAM_ALWAYS;
+static struct takeover *takeover; /* begun */
 
 static struct {
 	int safe[2], relay[2]; /* between two processes, or -1 */
@@ -56,19 +59,13 @@ heir_need(void)
 	};
 }
 
-int
-heir_setup(void **state)
+static int
+begin(unsigned index_order)
 {
-	const struct heir_how *how = *state;
+	const struct journal_need need = heir_need();
 	char error[JOURNAL_ERROR];
-	struct journal_need need;
 
-	party_setup(state);
-	if (how != NULL && how->settings != NULL)
-		party_configure(how->settings);
-	need = heir_need();
-	if (journal_create(&need, how != NULL ? how->index_order : 0, error) < 0 ||
-	    safe_open() < 0 || relay_open() < 0)
+	if (journal_create(&need, index_order, error) < 0 || safe_open() < 0 || relay_open() < 0)
 		return -1;
 	raise_own(&journal->fd);
 	raise_own(&safe.out);
@@ -78,6 +75,30 @@ heir_setup(void **state)
 	ledger_resume();
 	heir_spared = (struct spared){0};
 	return history_restore(&party.chat.speech.history, party.config->history);
+}
+
+int
+heir_setup(void **state)
+{
+	const struct heir_how *how = *state;
+
+	party_setup(state);
+	if (how != NULL && how->settings != NULL)
+		party_configure(how->settings);
+	return begin(how != NULL ? how->index_order : 0);
+}
+
+int
+heir_renew(void)
+{
+	for (int i = 0; i < party.count; i++)
+		close(party.guests[i].fd);
+	party.count = 0;
+	party_end();
+	journal_close();
+	safe_close();
+	relay_close();
+	return begin(0);
 }
 
 int
@@ -130,6 +151,8 @@ heir_kill_at(int copy)
 	left.relay[0] = raised(relay.out);
 	left.relay[1] = raised(relay.in);
 	chat_leave(&party.chat);
+	takeover_free(takeover);
+	takeover = NULL;
 	loop_free(&party.loop);
 	journal_close();
 	safe_close();
@@ -144,13 +167,23 @@ heir_kill(void)
 	heir_kill_at(heir_copy());
 }
 
-static struct takeover *takeover;
+void
+heir_configure(const char *settings)
+{
+	chat_free(&party.chat);
+	loop_free(&party.loop);
+	config_free(party.config);
+	party.config = config_of(settings);
+	loop_init(&party.loop);
+	chat_init(&party.chat, party.config, NULL, &party.loop);
+}
 
 enum takeover_outcome
 heir_begin(void)
 {
 	const struct journal_need need = heir_need();
 	char error[JOURNAL_ERROR] = "";
+	enum takeover_outcome outcome;
 
 	seam_pass_at(party.now);
 	if (journal_adopt(heir_journal, &need, error) < 0)
@@ -158,7 +191,11 @@ heir_begin(void)
 	heir_journal = -1;
 	assert_int_equal(safe_adopt(left.safe[0], left.safe[1]), 0);
 	assert_int_equal(relay_adopt(left.relay[0], left.relay[1]), 0);
-	return takeover_begin(&takeover, &party.chat, HIGHEST, &heir_spared);
+	if (heir_refused != SEAM_ALWAYS)
+		seam_fail(SEAM_MEMORY, heir_refused, 1, ENOMEM);
+	outcome = takeover_begin(&takeover, &party.chat, HIGHEST, &heir_spared);
+	seam_reset();
+	return outcome;
 }
 
 void
