@@ -22,10 +22,10 @@ class Manager:
         self.notify.bind(f"{directory}/notify")
         self.notify.settimeout(20)
 
-    def configure(self, *listen):
+    def configure(self, *listen, more=""):
         with open(f"{self.directory}/conf", "w", encoding="utf-8") as file:
             names = ", ".join(f'"{name}"' for name in listen)
-            file.write(f"listen = [ {names} ];\ntrace = false;\n")
+            file.write(f"listen = [ {names} ];\ntrace = false;\n{more}\n")
 
     def start(self):
         self.pid = os.fork()
@@ -70,8 +70,8 @@ def free_port():
 
 def dial(where):
     s = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
-    s.settimeout(20)
     s.connect(where if isinstance(where, str) else ("127.0.0.1", where))
+    s.settimeout(20)
     return s
 
 
