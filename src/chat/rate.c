@@ -127,11 +127,12 @@ void
 rate_restore(struct rate *rate, const struct conn *conn)
 {
 	const struct journal_bucket *kept = &journal->buckets[conn->fd];
-	struct bucket *bucket = &rate->buckets[conn->fd];
+	struct bucket *bucket;
 
 	if (!rate_is_set(rate) || kept->debt < 0 || kept->debt > DEBT_MAX || kept->at < 0 ||
 	    kept->at > clock_now())
 		return;
+	bucket = &rate->buckets[conn->fd];
 	bucket->debt = kept->debt;
 	bucket->at = kept->at;
 	pay(bucket, rate->per_second);

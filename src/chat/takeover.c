@@ -249,8 +249,9 @@ takeover_begin(
 	}
 	if (takeover->memory != 0)
 		return refused(takeover);
-	qsort(takeover->sockets.found, takeover->sockets.count, sizeof(*takeover->sockets.found),
-	    by_last_line);
+	if (takeover->sockets.count > 0)
+		qsort(takeover->sockets.found, takeover->sockets.count,
+		    sizeof(*takeover->sockets.found), by_last_line);
 	takeover->joined = true;
 	for (size_t i = 0; i < takeover->sockets.count; i++)
 		if (takeover->sockets.found[i].conn != NULL)

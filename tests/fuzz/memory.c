@@ -107,7 +107,14 @@ sim_malloc(size_t size)
 void *
 sim_calloc(size_t count, size_t size)
 {
-	return refused() ? NULL : counted(calloc(count, size));
+	void *block;
+
+	if (refused())
+		return NULL;
+	if (count * size < LARGE)
+		return counted(calloc(count, size));
+	block = counted(take_kept(count * size));
+	return memset(block, 0, count * size);
 }
 
 void *

@@ -76,6 +76,21 @@ TEST(who_is_there_stays_and_nobody_notices)
 	party_expect(a, "");
 }
 
+TEST(where_nobody_was_there_is_nobody)
+{
+	for (int i = 0; i < party.count; i++)
+		party_leave(&party.guests[i]);
+	party_settle();
+	heir_change();
+	assert_int_equal(heir_taken, 0);
+	party.count = 0;
+	a = party_join(NULL);
+	b = party_join(NULL);
+	speak("hello\n");
+	party_settle();
+	party_expect(b, "hello\n");
+}
+
 TEST(what_waits_comes_once)
 {
 	speak("one\n");
@@ -810,6 +825,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TAKEOVER_TEST(who_is_there_stays_and_nobody_notices),
+	    TAKEOVER_TEST(where_nobody_was_there_is_nobody),
 	    TAKEOVER_TEST(what_waits_comes_once),
 	    TAKEOVER_TEST(what_was_sent_and_not_recorded_is_not_sent_again),
 	    TAKEOVER_TEST(what_was_received_and_not_recorded_is_said_by_the_next_one),
