@@ -52,7 +52,7 @@ relay_close(void)
 	relay = (struct relay){.out = -1, .in = -1};
 }
 
-static uint32_t
+uint32_t
 relay_sum(const struct journal_head *head)
 {
 	return journal_sum(&head->relay_id, sizeof(head->relay_id)) ^ head->relay_bytes;

@@ -16,6 +16,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "wire/journal.h"
+
 struct relay {
 	int out, in; /* the ends of the pipe, or -1 */
 };
@@ -37,5 +39,7 @@ void relay_end(void);
 
 /* For a successor: how many bytes of a send to fd were sent that was not recorded; or -1. */
 int64_t relay_sent(int fd);
+/* Of what the journal has of the last send. */
+uint32_t relay_sum(const struct journal_head *head);
 
 #endif

@@ -438,6 +438,7 @@ TEST(one_that_has_got_more_than_the_journal_has_ends_alone)
 	ledger_mark(b->sd, 2, 0, 0);
 	journal->head->relay_id = ledger_record(b->sd)->id;
 	journal->head->relay_bytes = 100;
+	journal->head->relay_sum = relay_sum(journal->head);
 	ledger_sends(b->sd);
 	heir_kill();
 	heir_succeed();
@@ -493,60 +494,54 @@ TEST(memory_that_is_refused_at_any_moment_loses_nobody)
 static void
 damage_turn_sum(void)
 {
-	journal->head->turns[journal->head->turn].sum++;
+	journal_turn()->sum++;
 }
 
 static void
 damage_turn_number(void)
 {
-	journal->head->turn = 2;
+	journal->head->turn ^= 1;
 }
 
 static void
 damage_history_number(void)
 {
-	journal->head->history = 2;
-}
-
-static struct turn *
-valid_turn(void)
-{
-	return &journal->head->turns[journal->head->turn];
+	journal->head->history ^= 1;
 }
 
 static void
 sum_turn(void)
 {
-	valid_turn()->sum = journal_sum(valid_turn(), offsetof(struct turn, sum));
+	journal_turn()->sum = journal_sum(journal_turn(), offsetof(struct turn, sum));
 }
 
 static void
 damage_turn_left(void)
 {
-	valid_turn()->left = 2;
+	journal_turn()->left = 2;
 	sum_turn();
 }
 
 static void
 damage_turn_parts(void)
 {
-	valid_turn()->parts = 16;
+	journal_turn()->parts = 16;
 	sum_turn();
 }
 
 static void
 damage_turn_fd(void)
 {
-	valid_turn()->parts = TURN_RECEPTION;
-	valid_turn()->fd = journal->descriptors;
+	journal_turn()->parts = TURN_RECEPTION;
+	journal_turn()->fd = journal->descriptors;
 	sum_turn();
 }
 
 static void
 damage_turn_state(void)
 {
-	valid_turn()->parts = TURN_STATE;
-	valid_turn()->state = RECORD_REMOVED + 1;
+	journal_turn()->parts = TURN_STATE;
+	journal_turn()->state = RECORD_REMOVED + 1;
 	sum_turn();
 }
 
@@ -568,13 +563,13 @@ damage_record_family(void)
 static void
 damage_record_state(void)
 {
-	ledger_record(b->sd)->state = RECORD_REMOVED + 1;
+	ledger_record(b->sd)->state ^= 1;
 }
 
 static void
 damage_record_which(void)
 {
-	ledger_record(b->sd)->which = 4 | (ledger_record(b->sd)->which & 1);
+	ledger_record(b->sd)->which ^= 1;
 }
 
 static void
@@ -660,7 +655,7 @@ piece_of(const struct guest *guest, uint64_t place, uint32_t len)
 	record->piece = place;
 	record->piece_len = len;
 	record->sum = ledger_record_sum(record);
-	valid_turn()->parts = 0;
+	journal_turn()->parts = 0;
 	sum_turn();
 	return record;
 }
@@ -710,7 +705,7 @@ damage_piece_twice(void)
 static struct journal_history *
 valid_history(void)
 {
-	return &journal->head->histories[journal->head->history];
+	return &journal->head->histories[journal->head->history & 1];
 }
 
 static void
