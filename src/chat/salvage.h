@@ -21,7 +21,6 @@ struct found {
 	bool listens;
 	bool recorded;     /* the record of that number is its own */
 	struct conn *conn; /* NULL: a newcomer */
-	uint64_t unread;   /* bytes that were received, but not recorded */
 };
 
 /* Listeners that were passed, and so are in the hands of somebody else, too. */

@@ -44,8 +44,12 @@ compare(struct takeover *takeover, struct found *found, uint64_t *sent)
 	const struct journal_head *head = journal->head;
 	sa_family_t family = record->addr.family;
 	struct kernel_counts counts;
+	uint64_t unread;
 
 	*sent = record->marks[record->which & 1].sent;
+	if (family != AF_UNIX && record->state == RECORD_MEMBER &&
+	    kernel_confirms(found->fd, *sent, record->received))
+		return NULL;
 	if (!kernel_count(found->fd, family, &counts))
 		return "the kernel does not tell what it got";
 	if (family == AF_UNIX) {
@@ -54,27 +58,27 @@ compare(struct takeover *takeover, struct found *found, uint64_t *sent)
 		if (more < 0)
 			return "nobody knows what it got of the last send";
 		*sent += (uint64_t)more;
-		found->unread = (counts.received - record->received) & ((1U << 30) - 1);
+		unread = (counts.received - record->received) & ((1U << 30) - 1);
 	} else {
 		if (!counts.reset && counts.sent < *sent)
 			return "the kernel has another count of what it got";
 		if (!counts.reset)
 			*sent = counts.sent;
-		found->unread = counts.received - record->received;
+		unread = counts.received - record->received;
 	}
 	if ((counts.reset || counts.write_shut) && found->conn->life == CONN_OPEN)
 		found->conn->life = CONN_WRITE_CLOSED;
 	if (record->state == RECORD_LEAVING)
-		found->unread = 0;
-	if (counts.end_may_count && found->unread == 1 && journal->raw[0] == 0)
-		found->unread = 0;
-	if (found->unread == 0)
+		unread = 0;
+	if (counts.end_may_count && unread == 1 && journal->raw[0] == 0)
+		unread = 0;
+	if (unread == 0)
 		return NULL;
 	if (head->receiver != (uint32_t)found->fd || head->receiver_id != record->id ||
-	    found->unread > JOURNAL_RAW)
+	    unread > JOURNAL_RAW)
 		return "nobody knows what it said last";
 	takeover->receiver = found->conn;
-	takeover->unread = (size_t)found->unread;
+	takeover->unread = (size_t)unread;
 	return NULL;
 }
 
@@ -136,10 +140,12 @@ join(struct takeover *takeover, struct conn *conn)
 		return;
 	}
 	pool_add(&chat->pool, conn);
-	if (!queue_empty(&conn->queue))
-		fdset_add(&chat->pool.class.writers, conn->fd);
 	rate_restore(&chat->rate, conn);
-	pressure_restore(&chat->pressure, conn);
+	/* For whom nothing waits, nothing was recorded: to look at it would only take memory. */
+	if (!queue_empty(&conn->queue)) {
+		fdset_add(&chat->pool.class.writers, conn->fd);
+		pressure_restore(&chat->pressure, conn);
+	}
 	takeover->taken++;
 }
 

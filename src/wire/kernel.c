@@ -14,6 +14,7 @@
 
 /* Of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
 enum {
+	ESTABLISHED = 1,
 	FIN_WAIT1 = 4,
 	FIN_WAIT2 = 5,
 	TIME_WAIT = 6,
@@ -29,10 +30,24 @@ ask(int fd, struct tcp_info *info)
 	socklen_t len = sizeof(*info);
 
 	memset(info, 0, sizeof(*info));
-	/* Kernels before 4.2 do not have tcpi_bytes_received. */
+	/* Kernels before 4.6 do not have tcpi_notsent_bytes. */
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0 &&
-	       len >= offsetof(struct tcp_info, tcpi_bytes_received) +
-			  sizeof(info->tcpi_bytes_received);
+	       len >=
+		   offsetof(struct tcp_info, tcpi_notsent_bytes) + sizeof(info->tcpi_notsent_bytes);
+}
+
+/*
+ * Nothing waits and nothing is in flight, so what was written is what was acknowledged. What was
+ * read cannot be more than what was received, nor less than what the caller knows to be read.
+ */
+bool
+kernel_confirms(int fd, uint64_t sent, uint64_t received)
+{
+	struct tcp_info info;
+
+	return ask(fd, &info) && info.tcpi_state == ESTABLISHED && info.tcpi_unacked == 0 &&
+	       info.tcpi_notsent_bytes == 0 && info.tcpi_bytes_acked == sent &&
+	       info.tcpi_bytes_received == received;
 }
 
 static bool

@@ -22,6 +22,12 @@ struct kernel_counts {
 	bool write_shut;    /* the end of file has been sent */
 };
 
+/*
+ * Whether a TCP connection is open, all that was ever written to it is acknowledged, and what it
+ * wrote and what it received are so many bytes: of those received, all were read. One call, where
+ * kernel_count takes three and more; false says nothing.
+ */
+bool kernel_confirms(int fd, uint64_t sent, uint64_t received);
 /* Returns false when the kernel does not tell. */
 bool kernel_count(int fd, sa_family_t family, struct kernel_counts *counts);
 
