@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/systemd.h"
 #include "base/trace.h"
+#include "cluster/session.h"
 #include "conf/advice.h"
 #include "conf/config.h"
 #include "conf/options.h"
@@ -126,7 +127,9 @@ run(const struct options *options, int passed, char *const *names)
 	if (config == NULL)
 		return errno == ENOMEM ? EXIT_FAILURE : EX_CONFIG;
 	if (!options->print && (lacks_certificate(config, passed, names) ||
-				   tls_context_load(&tls, &config->tls, log_fault) < 0)) {
+				   tls_context_load(&tls, &config->tls, log_fault) < 0 ||
+				   session_check(&config->cluster, log_fault) < 0)) {
+		tls_context_free(tls);
 		config_free(config);
 		return EX_CONFIG;
 	}

@@ -13,42 +13,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "base/systemd.h"
 #include "base/trace.h"
+#include "host/descriptors.h"
 #include "host/report.h"
-
-/*
- * Descriptors beside those of clients and listeners: 0 to 2, the manager's, a file being read, a
- * lock; leaving clients; and clients refused in a pass, which are closed at its end.
- */
-#define SPARE_FDS (8 + LEAVING_MAX + ACCEPTOR_BATCH)
-
-/* Raises the limit of open files for limits.clients; the log says how many clients fit otherwise.
- */
-static rlim_t
-raise_nofile(const struct config *config)
-{
-	rlim_t need = (rlim_t)config->limits.clients + config->n_endpoints + SPARE_FDS +
-		      (systemd_keeps_descriptors() ? HANDOVER_FDS : 0);
-	struct rlimit limit, want;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-		return need;
-	want = limit;
-	want.rlim_cur = need;
-	want.rlim_max = MAX(limit.rlim_max, need);
-	if (setrlimit(RLIMIT_NOFILE, &want) == 0)
-		return need;
-	want.rlim_cur = want.rlim_max = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &want) == 0)
-		limit = want;
-	if (limit.rlim_cur < need)
-		log_warn("limits.clients is %u, but %ju open files allow about %ju clients",
-		    config->limits.clients, (uintmax_t)limit.rlim_cur,
-		    (uintmax_t)(limit.rlim_cur -
-				MIN(limit.rlim_cur, need - config->limits.clients)));
-	return limit.rlim_cur;
-}
 
 void
 server_init(struct server *server, struct config *config, struct tls_context *tls,
@@ -72,7 +39,8 @@ server_init(struct server *server, struct config *config, struct tls_context *tl
 static int
 reserve(struct server *server, const struct config *config, source_tell *tell)
 {
-	int highest = MAX(chat_highest(&server->chat), 0) + (int)config->n_endpoints + SPARE_FDS;
+	int highest =
+	    MAX(chat_highest(&server->chat), 0) + (int)config->n_endpoints + DESCRIPTORS_SPARE;
 	char text[80];
 
 	if (chat_reserve(&server->chat, config, highest) == 0)
@@ -86,15 +54,20 @@ reserve(struct server *server, const struct config *config, source_tell *tell)
 static int
 open_manager(struct server *server)
 {
-	rlim_t files = raise_nofile(server->config);
+	rlim_t files = descriptors_raise(server->config);
 	int highest = (int)MIN(files, CONFIG_MAX_CLIENTS) - 1;
 
 	/* sd_notify(3) recommends serving all the same. */
 	if (notify_open(&server->notify, highest) < 0)
 		log_warn("notify %s: %s; the service manager gets no news", getenv("NOTIFY_SOCKET"),
 		    strerror(errno));
-	return handover_open(
-	    &server->handover, &server->chat, server->config, &server->notify, highest - 1);
+	if (handover_open(
+		&server->handover, &server->chat, server->config, &server->notify, highest - 1) < 0)
+		return -1;
+	clock_tick();
+	/* Below the others. */
+	return chat_open(&server->chat,
+	    MAX(highest - HANDOVER_FDS - EXCHANGE_FDS, STDERR_FILENO + 1), log_fault);
 }
 
 static int
@@ -138,9 +111,11 @@ run_due(struct server *server)
 {
 	const struct chat *chat = &server->chat;
 	int64_t next = clock_sooner(chat_run_due(&server->chat), log_run_due());
+	char cluster[SESSION_STATUS];
 
 	return clock_sooner(
-	    next, notify_pass(&server->notify, chat->pool.count, chat->broadcast.lines));
+	    next, notify_pass(&server->notify, chat->pool.count, chat->broadcast.lines,
+		      exchange_status(&chat->exchange, cluster)));
 }
 
 /* Waits until something is ready, a signal comes or it is time. Returns 0, or -1 with errno. */
@@ -167,11 +142,23 @@ tell_fault(int level, const char *text)
 static int
 open_listeners(struct server *server, const struct config *config)
 {
-	raise_nofile(config);
+	descriptors_raise(config);
 	if (reserve(server, config, tell_fault) == 0 &&
 	    acceptor_change(&server->chat.acceptor, server->config, config, tell_fault) == 0)
 		return 0;
 	return -1;
+}
+
+/* The cluster stays as it was at the start. */
+static void
+keep_cluster(struct config *before, struct config *after)
+{
+	struct cluster cluster = after->cluster;
+
+	if (!cluster_same(&before->cluster, &after->cluster))
+		log_warn("%s: cluster: takes a restart, until then the old one stays", after->file);
+	after->cluster = before->cluster;
+	before->cluster = cluster;
 }
 
 /* Puts the new config in the place of the old one. */
@@ -182,6 +169,7 @@ apply(struct server *server, struct config *config, struct tls_context *tls)
 	struct tls_context *tls_before = tls != NULL ? server->tls : NULL;
 
 	acceptor_log(&server->chat.acceptor);
+	keep_cluster(before, config);
 	handover_reconfigure(&server->handover, config);
 	server->config = config;
 	/* The old one stays where there is none now: for newcomers who have not begun yet. */
@@ -193,31 +181,43 @@ apply(struct server *server, struct config *config, struct tls_context *tls)
 	config_free(before);
 }
 
+static bool
+refuse(const struct config *after, const char *why)
+{
+	char text[NOTIFY_REFUSED];
+
+	snprintf(text, sizeof(text), "%s: %s", after->file, why);
+	tell_fault(LOG_ERR, text);
+	return true;
+}
+
 /* A file that had settings and now has none is most likely being written. */
 static bool
 is_emptied(const struct config *before, const struct config *after)
 {
-	char text[NOTIFY_REFUSED];
-
 	if (!before->has_settings || after->has_settings)
 		return false;
-	snprintf(text, sizeof(text), "%s: holds no settings any more", after->file);
-	tell_fault(LOG_ERR, text);
-	return true;
+	return refuse(after, "holds no settings any more");
 }
 
 /* Sockets that were passed stay, whatever the settings say. */
 static bool
 lacks_certificate(const struct server *server, const struct config *after)
 {
-	char text[NOTIFY_REFUSED];
-
 	if (!acceptor_inherited_tls(&server->chat.acceptor) || certificates_are_set(&after->tls))
 		return false;
-	snprintf(text, sizeof(text), "%s: a socket named tls was passed: it takes tls.certificate",
-	    after->file);
-	tell_fault(LOG_ERR, text);
-	return true;
+	return refuse(after, "a socket named tls was passed: it takes tls.certificate");
+}
+
+/* And so does the cluster. */
+static bool
+mixes_modes(const struct server *server, const struct config *after)
+{
+	if (!exchange_is_on(&server->chat.exchange) || !after->chat)
+		return false;
+	return refuse(after,
+	    "mode: \"chat\" does not go together with cluster, which stays until a "
+	    "restart");
 }
 
 /* Everything is checked before anything is changed. Returns whether the new settings are in force.
@@ -230,9 +230,9 @@ load_anew(struct server *server)
 	struct tls_context *tls = NULL;
 
 	if (config == NULL || is_emptied(server->config, config) ||
-	    lacks_certificate(server, config) ||
+	    lacks_certificate(server, config) || mixes_modes(server, config) ||
 	    tls_context_load(&tls, &config->tls, tell_fault) < 0 ||
-	    open_listeners(server, config) < 0) {
+	    session_check(&config->cluster, tell_fault) < 0 || open_listeners(server, config) < 0) {
 		log_error("%s: not reloaded, the old settings stay", file);
 		tls_context_free(tls);
 		config_free(config);
@@ -293,15 +293,26 @@ has_ended(const struct server *server)
 {
 	if (signals_to_end() > 1)
 		return true;
-	return server->phase == SERVER_DRAINS &&
-	       (chat_is_over(&server->chat) || clock_now() >= server->phase_ends);
+	if (server->phase != SERVER_DRAINS)
+		return false;
+	return (chat_is_over(&server->chat) && chat_is_settled(&server->chat)) ||
+	       clock_now() >= server->phase_ends;
+}
+
+/* Whether what was sent before the signal was read, and heard by all. */
+static bool
+has_listened(const struct server *server)
+{
+	return (chat_is_quiet(&server->chat) && chat_is_settled(&server->chat)) ||
+	       clock_now() >= server->phase_ends;
 }
 
 /* When the next pass begins at the latest: at once while it looks for what was sent before. */
 static int64_t
 next_pass(const struct server *server, int64_t due)
 {
-	if (server->phase == SERVER_LISTENS && !chat_holds_words(&server->chat))
+	if (server->phase == SERVER_LISTENS && !chat_holds_words(&server->chat) &&
+	    !chat_is_quiet(&server->chat))
 		return clock_now();
 	return clock_sooner(due, server->phase_ends);
 }
@@ -324,8 +335,7 @@ server_run(struct server *server)
 	for (;;) {
 		int64_t due;
 
-		if (server->phase == SERVER_LISTENS &&
-		    (chat_is_quiet(&server->chat) || clock_now() >= server->phase_ends))
+		if (server->phase == SERVER_LISTENS && has_listened(server))
 			begin_drain(server);
 		due = run_due(server);
 		if (has_ended(server))

@@ -17,6 +17,7 @@ static struct topic {
     [LOG_REMOVED] = {.what = "removed", .until = CLOCK_NEVER},
     [LOG_KEEP] = {.what = "about the safe", .until = CLOCK_NEVER},
     [LOG_HOLDS] = {.what = "about slow clients", .until = CLOCK_NEVER},
+    [LOG_CLUSTER] = {.what = "about the cluster", .until = CLOCK_NEVER},
     [LOG_ACCEPT] = {.what = "about accept", .until = CLOCK_NEVER},
 };
 

@@ -24,6 +24,7 @@ enum log_topic {
 	LOG_REMOVED, /* clients that broke a limit */
 	LOG_HOLDS,   /* clients that hold everybody up, and those that have caught up */
 	LOG_KEEP,    /* clients that a restart would end */
+	LOG_CLUSTER, /* links to the engine, and what became of entries */
 	LOG_ACCEPT,  /* accepting fails, or works again: clients at the limit can alternate it */
 	LOG_TOPICS
 };

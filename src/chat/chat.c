@@ -15,7 +15,8 @@ chat_init(struct chat *chat, const struct config *config, const struct tls_conte
 	pressure_init(&chat->pressure, &chat->broadcast, &chat->rate, &chat->roster);
 	notices_init(&chat->notices, &chat->broadcast, &chat->roster);
 	speech_init(&chat->speech, &chat->pressure, &chat->notices);
-	leaving_init(&chat->leaving, &chat->pressure, &chat->notices);
+	exchange_init(&chat->exchange, &chat->pressure);
+	leaving_init(&chat->leaving, &chat->pressure, &chat->notices, &chat->exchange);
 	clients_init(&chat->clients, &chat->leaving, &chat->speech);
 	timeouts_init(&chat->timeouts, &chat->leaving);
 	lobby_init(&chat->lobby, &chat->pool);
@@ -25,9 +26,19 @@ chat_init(struct chat *chat, const struct config *config, const struct tls_conte
 	keeper_init(&chat->keeper, &chat->leaving, &chat->speech);
 }
 
+int
+chat_open(struct chat *chat, int lowest, source_tell *tell)
+{
+	if (exchange_open(&chat->exchange, lowest, tell) < 0)
+		return -1;
+	clients_reconfigure(&chat->clients);
+	return 0;
+}
+
 static void
 free_rooms(struct chat *chat)
 {
+	exchange_free(&chat->exchange);
 	speech_free(&chat->speech);
 	roster_free(&chat->roster);
 	rate_free(&chat->rate);
@@ -91,6 +102,7 @@ chat_deliver(struct chat *chat)
 {
 	handshakes_run(&chat->handshakes);
 	clients_deliver(&chat->clients);
+	exchange_deliver(&chat->exchange);
 }
 
 int64_t
@@ -109,6 +121,7 @@ chat_run_due(struct chat *chat)
 	next = clock_sooner(next, lobby_run_due(&chat->lobby));
 	next = clock_sooner(next, acceptor_run_due(&chat->acceptor, pool_reap(&chat->pool)));
 	next = clock_sooner(next, keeper_run_due(&chat->keeper));
+	next = clock_sooner(next, exchange_run_due(&chat->exchange));
 	line_trim();
 	/* Notices and last words may just have begun a rest. */
 	return clock_sooner(next, chat->broadcast.memory.until);
@@ -141,6 +154,12 @@ chat_is_quiet(const struct chat *chat)
 	       chat->acceptor.class.ready == 0 && !chat_holds_words(chat);
 }
 
+bool
+chat_is_settled(const struct chat *chat)
+{
+	return exchange_is_settled(&chat->exchange);
+}
+
 void
 chat_say_goodbye(struct chat *chat)
 {
@@ -170,5 +189,7 @@ chat_reconfigure(struct chat *chat, const struct config *config, const struct tl
 			leaving_dismiss(&chat->leaving, pool->conns[sd],
 			    "your address is not allowed", "address not allowed");
 	speech_reconfigure(&chat->speech);
+	exchange_reconfigure(&chat->exchange);
+	clients_reconfigure(&chat->clients);
 	pressure_reconfigure(&chat->pressure);
 }

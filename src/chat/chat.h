@@ -13,6 +13,7 @@
 #include "chat/admission.h"
 #include "chat/broadcast.h"
 #include "chat/clients.h"
+#include "chat/exchange.h"
 #include "chat/handshakes.h"
 #include "chat/keeper.h"
 #include "chat/leaving.h"
@@ -33,6 +34,7 @@ struct chat {
 	struct pressure pressure;
 	struct notices notices;
 	struct speech speech;
+	struct exchange exchange;
 	struct leaving leaving;
 	struct lobby lobby;
 	struct handshakes handshakes;
@@ -46,6 +48,9 @@ struct chat {
 /* context: for those who speak TLS, or NULL; it stays the caller's. */
 void chat_init(struct chat *chat, const struct config *config, const struct tls_context *context,
     struct loop *loop);
+/* If the settings say so, joins a cluster; descriptors of its own are lowest or higher, if
+ * possible. Returns 0, or -1 after a fault. */
+int chat_open(struct chat *chat, int lowest, source_tell *tell);
 /* Ends all remaining connections and closes the listeners. */
 void chat_free(struct chat *chat);
 
@@ -73,6 +78,8 @@ int64_t chat_run_due(struct chat *chat);
 void chat_begin_end(struct chat *chat);
 bool chat_holds_words(const struct chat *chat);
 bool chat_is_quiet(const struct chat *chat);
+/* Whether all that clients have said is on its way to everybody. */
+bool chat_is_settled(const struct chat *chat);
 void chat_say_goodbye(struct chat *chat);
 bool chat_is_over(const struct chat *chat);
 

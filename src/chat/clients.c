@@ -47,16 +47,22 @@ reserve(struct clients *clients, struct conn *conn)
 		return 0;
 	if (rate_is_set(rate) && (room = rate_room(rate, conn, room)) == 0)
 		return 0;
+	if (clients->plain)
+		return broadcast_reserve(clients->broadcast, conn, room);
 	return clients->speech->on ? speech_reserve(clients->speech, conn, room)
-				   : broadcast_reserve(clients->broadcast, conn, room);
+				   : exchange_reserve(clients->exchange, conn, room);
 }
 
 /* Handles whole lines. Returns whether conn is still a member. */
 static bool
 hear(struct clients *clients, struct conn *conn, const struct msg *msg)
 {
-	if (!clients->speech->on) {
+	if (clients->plain) {
 		broadcast_say(clients->broadcast, conn, msg);
+		return true;
+	}
+	if (!clients->speech->on) {
+		exchange_hear(clients->exchange, conn, msg);
 		return true;
 	}
 	switch (speech_hear(clients->speech, conn, msg)) {
@@ -115,7 +121,9 @@ charge(struct clients *clients, struct conn *conn, const struct reception *got)
 static struct intake *
 intake_of(struct clients *clients)
 {
-	return clients->speech->on ? &clients->speech->intake : &clients->broadcast->intake;
+	if (clients->plain)
+		return &clients->broadcast->intake;
+	return clients->speech->on ? &clients->speech->intake : &clients->exchange->intake;
 }
 
 /* What the recv has changed beside the log, for the journal. */
@@ -243,10 +251,18 @@ clients_init(struct clients *clients, struct leaving *leaving, struct speech *sp
 	    .pressure = leaving->pressure,
 	    .leaving = leaving,
 	    .speech = speech,
+	    .exchange = leaving->exchange,
 	};
+	clients_reconfigure(clients);
 	clients->pool->class.readable = on_readable;
 	clients->pool->class.writable = on_writable;
 	clients->pool->class.room = clients;
+}
+
+void
+clients_reconfigure(struct clients *clients)
+{
+	clients->plain = !clients->speech->on && !exchange_is_on(clients->exchange);
 }
 
 void

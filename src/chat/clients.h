@@ -17,10 +17,14 @@ struct clients {
 	struct pressure *pressure;
 	struct leaving *leaving;
 	struct speech *speech;
+	struct exchange *exchange;
+	bool plain; /* what is said goes straight to all: there is no mode chat, and no cluster */
 };
 
 /* Serves the connections of the pool from now on. */
 void clients_init(struct clients *clients, struct leaving *leaving, struct speech *speech);
+/* After a reload, and once it is known whether there is a cluster. */
+void clients_reconfigure(struct clients *clients);
 
 /*
  * conn has sent len bytes that a former process received, but could not record; they lie in

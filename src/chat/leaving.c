@@ -8,12 +8,14 @@
 static loop_serve on_readable, on_writable;
 
 void
-leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices *notices)
+leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices *notices,
+    struct exchange *exchange)
 {
 	*leaving = (struct leaving){
 	    .broadcast = pressure->broadcast,
 	    .pressure = pressure,
 	    .notices = notices,
+	    .exchange = exchange,
 	    .pool = pressure->pool,
 	    .class = {.readable = on_readable, .writable = on_writable, .room = leaving},
 	    .conns = TAILQ_HEAD_INITIALIZER(leaving->conns),
@@ -58,6 +60,7 @@ withdraw(struct leaving *leaving, struct conn *conn, const char *reason)
 {
 	pressure_release(leaving->pressure, conn);
 	rate_forget(leaving->pressure->rate, conn);
+	exchange_forget(leaving->exchange, conn);
 	log_disconnected(leaving, conn, reason);
 	pool_take_out(leaving->pool, conn);
 	notices_left(leaving->notices, conn);

@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "chat/broadcast.h"
+#include "chat/exchange.h"
 #include "chat/notices.h"
 #include "chat/pressure.h"
 
@@ -40,6 +41,7 @@ struct leaving {
 	struct broadcast *broadcast;
 	struct pressure *pressure;
 	struct notices *notices;
+	struct exchange *exchange;
 	struct pool *pool;
 	struct loop_class class; /* readers: no end of file yet; writers: the queue is not empty */
 	struct conns conns;      /* the one that has been leaving longest comes first */
@@ -49,7 +51,8 @@ struct leaving {
 	bool server_ends;
 };
 
-void leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices *notices);
+void leaving_init(struct leaving *leaving, struct pressure *pressure, struct notices *notices,
+    struct exchange *exchange);
 /* Ends all that are leaving. */
 void leaving_free(struct leaving *leaving);
 

@@ -17,6 +17,7 @@ pressure_init(struct pressure *pressure, struct broadcast *broadcast, struct rat
 	    .pool = broadcast->pool,
 	    .rate = rate,
 	    .roster = roster,
+	    .ceiling = SIZE_MAX,
 	    .kernel = BACKOFF_NONE,
 	};
 }
@@ -77,11 +78,19 @@ pressure_apply(struct pressure *pressure)
 	pool->class.hold_writers = backoff_rests(&pressure->kernel);
 	pressure->budget =
 	    pressure_holds(pressure) ? left_below_limit(pressure) : (size_t)queue_limit(pressure);
+	pressure->budget = MIN(pressure->budget, pressure->ceiling);
 	if (pressure->parked && pressure->budget > 0) {
 		fdset_join(&pool->class.readers, &pool->members);
 		rate_hold(pressure->rate);
 		pressure->parked = false;
 	}
+}
+
+void
+pressure_park(struct pressure *pressure, const struct conn *conn)
+{
+	fdset_remove(&pressure->pool->class.readers, conn->fd);
+	pressure->parked = true;
 }
 
 size_t
@@ -93,8 +102,7 @@ pressure_room(struct pressure *pressure, struct conn *conn)
 		return MAX(READ_ROOM_MIN, MIN(READ_ROOM, share));
 	if (conn_unread(conn) == 0)
 		return READ_ROOM_MIN;
-	fdset_remove(&pressure->pool->class.readers, conn->fd);
-	pressure->parked = true;
+	pressure_park(pressure, conn);
 	return 0;
 }
 

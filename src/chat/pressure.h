@@ -39,6 +39,7 @@ struct pressure {
 	struct rate *rate;     /* its resting clients stay out of the read set */
 	struct roster *roster; /* for the names in the log */
 	uint32_t above;        /* connections above high water, which hold the pool */
+	size_t ceiling;        /* of the budget; set by rooms above */
 	size_t budget;         /* bytes that all readers of the next pass may receive */
 	uint64_t safe_until; /* position of the log: before it no other queue can pass the limit */
 	bool parked;         /* some clients are not asked about */
@@ -59,6 +60,9 @@ bool pressure_reading(const struct pressure *pressure);
  * that is the reason.
  */
 size_t pressure_room(struct pressure *pressure, struct conn *conn);
+
+/* conn is not asked about for now. */
+void pressure_park(struct pressure *pressure, const struct conn *conn);
 
 /* After a pass or a reload: holds the pool where a queue has grown over its limit. */
 void pressure_hold(struct pressure *pressure);

@@ -125,6 +125,17 @@ advise_on_certificates(const struct certificates *certificates, source_tell *tel
 		advise_on_file(&certificates->ca, tell);
 }
 
+static void
+advise_on_cluster(const struct cluster *cluster, source_tell *tell)
+{
+	if (geteuid() != 0)
+		return;
+	advise_on_file(&cluster->password, tell);
+	advise_on_file(&cluster->tls.ca, tell);
+	advise_on_file(&cluster->tls.certificate, tell);
+	advise_on_file(&cluster->tls.key, tell);
+}
+
 void
 advise(const struct config *config, source_tell *tell)
 {
@@ -133,4 +144,5 @@ advise(const struct config *config, source_tell *tell)
 	advise_on_ports(config, &source);
 	advise_on_modes(config, &source);
 	advise_on_certificates(&config->tls, tell);
+	advise_on_cluster(&config->cluster, tell);
 }

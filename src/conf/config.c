@@ -70,6 +70,7 @@ static const struct rule root_rules[] = {
     {"deny", read_networks, ACCESS_DENY, 0, 0, NULL, NULL},
     {"tls", setting_group, 0, 0, 0, NULL, tls_rules},
     {"unix", setting_group, 0, 0, 0, NULL, unix_rules},
+    {"cluster", cluster_read, FIELD(cluster), 0, 0, NULL, NULL},
     {0},
 };
 
@@ -235,8 +236,9 @@ draft_init(struct draft *draft, const char *file, uint16_t port)
 		    .unix_group = (gid_t)-1,
 		},
 	};
-	return draft->config.access != NULL && (file == NULL || draft->config.file != NULL) ? 0
-											    : -1;
+	if (cluster_init(&draft->config.cluster) < 0 || draft->config.access == NULL)
+		return -1;
+	return file == NULL || draft->config.file != NULL ? 0 : -1;
 }
 
 static void
@@ -244,6 +246,7 @@ free_parts(struct config *config)
 {
 	access_free(config->access);
 	certificates_clear(&config->tls);
+	cluster_clear(&config->cluster);
 	free(config->endpoints);
 	free(config->file);
 }
@@ -286,6 +289,7 @@ draft_finish(struct draft *draft, struct source *source)
 	access_sort(config->access);
 	check_history(draft, source);
 	certificates_check(&config->tls, source);
+	cluster_check(&config->cluster, config->chat, source);
 	if (!certificates_are_set(&config->tls))
 		listens_refuse_tls(&draft->listens, source);
 	if (value == NULL || config->endpoints == NULL) {

@@ -19,6 +19,7 @@
 #include "base/addr.h"
 #include "conf/access.h"
 #include "conf/certificates.h"
+#include "conf/cluster.h"
 #include "conf/files.h"
 #include "conf/source.h"
 
@@ -63,6 +64,7 @@ struct config {
 	uint32_t history; /* bytes, at most limits.queue / CONFIG_HISTORY_SHARE; 0: none */
 	struct limits limits;
 	struct certificates tls;
+	struct cluster cluster;
 	struct access *access;
 	mode_t unix_mode;
 	uid_t unix_owner; /* (uid_t)-1: as created */

@@ -112,6 +112,47 @@ print_tls(const struct certificates *tls, FILE *out)
 }
 
 static void
+print_text(const char *name, const char *text, FILE *out)
+{
+	if (text == NULL)
+		return;
+	fprintf(out, "  %s = ", name);
+	print_path(text, out);
+	fputs(";\n", out);
+}
+
+static void
+print_engines(const struct cluster *cluster, FILE *out)
+{
+	fputs("  engine = [", out);
+	for (size_t i = 0; i < cluster->count; i++) {
+		fputs(i > 0 ? ",\n             " : " ", out);
+		print_endpoint(&cluster->engines[i], out);
+	}
+	fputs(" ];\n", out);
+}
+
+/* Without an engine the others have no value. */
+static void
+print_cluster(const struct cluster *cluster, FILE *out)
+{
+	if (!cluster_is_set(cluster))
+		return;
+	fputs("cluster = {\n", out);
+	print_engines(cluster, out);
+	print_text("stream", cluster->stream, out);
+	fprintf(out, "  keep = %u;\n", cluster->keep);
+	print_text("user", cluster->user, out);
+	print_file("password_file", &cluster->password, out);
+	fputs("  tls = {\n", out);
+	print_file("  ca", &cluster->tls.ca, out);
+	print_text("  name", cluster->name, out);
+	print_file("  certificate", &cluster->tls.certificate, out);
+	print_file("  key", &cluster->tls.key, out);
+	fputs("  };\n};\n", out);
+}
+
+static void
 print_unix(const struct config *config, FILE *out)
 {
 	fprintf(out, "unix = {\n  mode = \"%04o\";\n", (unsigned)config->unix_mode);
@@ -137,4 +178,5 @@ config_print(const struct config *config, FILE *out)
 	print_limits(&config->limits, out);
 	print_tls(&config->tls, out);
 	print_unix(config, out);
+	print_cluster(&config->cluster, out);
 }

@@ -179,33 +179,36 @@ notify_accepted(struct notify *notify)
 }
 
 static void
-tell_status(struct notify *notify, uint32_t clients, uint64_t lines)
+tell_status(struct notify *notify, uint32_t clients, uint64_t lines, const char *cluster)
 {
-	char text[80];
+	char text[80 + NOTIFY_CLUSTER];
 
 	notify->status = clock_now() + CLOCK_SECOND;
 	if (notify->refused[0] != '\0') {
 		tell_refused(notify);
 		return;
 	}
-	snprintf(text, sizeof(text), "STATUS=%" PRIu32 " client%s, %" PRIu64 " line%s", clients,
-	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s");
+	snprintf(text, sizeof(text), "STATUS=%" PRIu32 " client%s, %" PRIu64 " line%s%s%s", clients,
+	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s",
+	    cluster != NULL ? "; cluster " : "", cluster != NULL ? cluster : "");
 	if (tell(notify, text) == 0) {
 		notify->clients = clients;
 		notify->lines = lines;
+		strlcpy(notify->cluster, cluster != NULL ? cluster : "", sizeof(notify->cluster));
 	}
 }
 
 static bool
-owes_status(const struct notify *notify, uint32_t clients, uint64_t lines)
+owes_status(const struct notify *notify, uint32_t clients, uint64_t lines, const char *cluster)
 {
 	if (notify->refused[0] != '\0')
 		return notify->owes_status;
-	return clients != notify->clients || lines != notify->lines;
+	return clients != notify->clients || lines != notify->lines ||
+	       (cluster != NULL && strcmp(cluster, notify->cluster) != 0);
 }
 
 int64_t
-notify_pass(struct notify *notify, uint32_t clients, uint64_t lines)
+notify_pass(struct notify *notify, uint32_t clients, uint64_t lines, const char *cluster)
 {
 	int64_t now = clock_now(), next = CLOCK_NEVER;
 
@@ -219,9 +222,9 @@ notify_pass(struct notify *notify, uint32_t clients, uint64_t lines)
 		next = notify->alive;
 	if (notify->owes_ready)
 		notify_ready(notify);
-	if (owes_status(notify, clients, lines) && now >= notify->status)
-		tell_status(notify, clients, lines);
-	if (owes_status(notify, clients, lines) || notify->owes_ready)
+	if (owes_status(notify, clients, lines, cluster) && now >= notify->status)
+		tell_status(notify, clients, lines, cluster);
+	if (owes_status(notify, clients, lines, cluster) || notify->owes_ready)
 		next = MIN(next, MAX(notify->status, now + CLOCK_SECOND / 10));
 	return next;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define NOTIFY_REFUSED 200 /* room for a reason; a longer one is cut */
+#define NOTIFY_CLUSTER 320 /* for what becomes of a cluster */
 
 struct notify {
 	int fd;           /* -1: there is no manager */
@@ -23,6 +24,7 @@ struct notify {
 	bool owes_ready;  /* READY=1 could not be sent yet */
 	uint32_t clients; /* as in the last STATUS=; UINT32_MAX before the first */
 	uint64_t lines;
+	char cluster[NOTIFY_CLUSTER]; /* "" before the first, and where there is none */
 	bool owes_status;             /* refused has changed since the last STATUS= */
 	char refused[NOTIFY_REFUSED]; /* why the last reload was refused, or "" */
 };
@@ -53,8 +55,9 @@ void notify_accepted(struct notify *notify);
 
 /*
  * After each pass: sends WATCHDOG=1 at half of the watchdog's time, and STATUS= when it has
- * changed, at most once a second. Returns when to call again, or CLOCK_NEVER.
+ * changed, at most once a second; cluster: what becomes of it, or NULL. Returns when to call again,
+ * or CLOCK_NEVER.
  */
-int64_t notify_pass(struct notify *notify, uint32_t clients, uint64_t lines);
+int64_t notify_pass(struct notify *notify, uint32_t clients, uint64_t lines, const char *cluster);
 
 #endif

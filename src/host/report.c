@@ -59,7 +59,7 @@ report_write(const struct chat *chat, int64_t started)
 	const struct pool *pool = &chat->pool;
 	struct entry first[REPORT_CLIENTS];
 	uint32_t count = 0;
-	char held[64] = "nobody holds";
+	char held[64] = "nobody holds", cluster[SESSION_STATUS];
 
 	FDSET_FOREACH(sd, &pool->members) {
 		const struct conn *conn = pool->conns[sd];
@@ -70,9 +70,10 @@ report_write(const struct chat *chat, int64_t started)
 	if (pressure_holds(&chat->pressure))
 		snprintf(held, sizeof(held), "%u hold%s everybody up", chat->pressure.above,
 		    chat->pressure.above == 1 ? "s" : "");
-	log_info("report: %u client%s, %" PRIu64 " line%s, up for %" PRId64 " s, %s", pool->count,
-	    plural(pool->count), chat->broadcast.lines, plural(chat->broadcast.lines),
-	    seconds_since(started), held);
+	log_info("report: %u client%s, %" PRIu64 " line%s, up for %" PRId64 " s, %s%s%s",
+	    pool->count, plural(pool->count), chat->broadcast.lines, plural(chat->broadcast.lines),
+	    seconds_since(started), held, exchange_is_on(&chat->exchange) ? "; cluster " : "",
+	    exchange_is_on(&chat->exchange) ? exchange_status(&chat->exchange, cluster) : "");
 	for (uint32_t i = 0; i < count; i++)
 		write_client(&chat->roster, &first[i]);
 	if (count < pool->count)

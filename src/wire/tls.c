@@ -168,6 +168,15 @@ on_message(int out, int version, int type, const void *data, size_t len, SSL *ss
 		tls->refusals++;
 }
 
+/* Which end it is. Returns false when memory is refused. */
+static bool
+take_side(const struct tls *tls, const char *server)
+{
+	(server == NULL ? SSL_set_accept_state : SSL_set_connect_state)(tls->ssl);
+	return server == NULL || (SSL_set1_host(tls->ssl, server) == 1 &&
+				     SSL_set_tlsext_host_name(tls->ssl, server) == 1);
+}
+
 struct tls *
 tls_new(const struct tls_context *context, int fd)
 {
@@ -177,7 +186,7 @@ tls_new(const struct tls_context *context, int fd)
 	if (tls == NULL)
 		return NULL;
 	tls->fd = fd;
-	if ((tls->ssl = SSL_new(context->ctx)) != NULL)
+	if ((tls->ssl = SSL_new(context->ctx)) != NULL && take_side(tls, context->server))
 		bio = wire_new(tls);
 	ERR_clear_error();
 	if (bio == NULL) {
@@ -185,7 +194,6 @@ tls_new(const struct tls_context *context, int fd)
 		return NULL;
 	}
 	SSL_set_bio(tls->ssl, bio, bio);
-	SSL_set_accept_state(tls->ssl);
 	SSL_set_msg_callback(tls->ssl, on_message);
 	SSL_set_msg_callback_arg(tls->ssl, tls);
 	return tls;

@@ -57,7 +57,8 @@ struct tls {
 	const char *own_reason; /* chatd's own, or NULL */
 };
 
-/* Of a server, on a non-blocking socket, which stays the caller's. NULL: memory is refused. */
+/* Of a server, or with such a context of a client, on a non-blocking socket, which stays the
+ * caller's. NULL: memory is refused. */
 struct tls *tls_new(const struct tls_context *context, int fd);
 void tls_free(struct tls *tls);
 

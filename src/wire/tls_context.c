@@ -175,11 +175,11 @@ set_up(SSL_CTX *ctx)
 }
 
 static struct tls_context *
-context_new(void)
+context_new(const SSL_METHOD *method)
 {
 	struct tls_context *context = calloc(1, sizeof(*context));
 
-	if (context != NULL && (context->ctx = SSL_CTX_new(TLS_server_method())) == NULL) {
+	if (context != NULL && (context->ctx = SSL_CTX_new(method)) == NULL) {
 		free(context);
 		return NULL;
 	}
@@ -196,7 +196,7 @@ tls_context_load(
 	if (!certificates_are_set(certificates))
 		return 0;
 	ERR_clear_error();
-	if ((*context = context_new()) == NULL) {
+	if ((*context = context_new(TLS_server_method())) == NULL) {
 		say(tell, LOG_ERR, &certificates->certificate, strerror(ENOMEM));
 	} else {
 		SSL_CTX *ctx = (*context)->ctx;
@@ -205,6 +205,53 @@ tls_context_load(
 		if (load_certificate(ctx, &certificates->certificate, tell) == 0 &&
 		    load_key(ctx, &certificates->key, tell) == 0 &&
 		    load_ca(ctx, certificates, tell) == 0)
+			result = 0;
+	}
+	ERR_clear_error();
+	if (result < 0) {
+		tls_context_free(*context);
+		*context = NULL;
+	}
+	return result;
+}
+
+/* Whose certificates a client believes. */
+static int
+load_server_ca(SSL_CTX *ctx, const struct named_file *file, source_tell *tell)
+{
+	struct stat st;
+
+	if (!is_file(file, &st, tell))
+		return -1;
+	if (SSL_CTX_load_verify_file(ctx, file->path) != 1) {
+		say(tell, LOG_ERR, file, reason());
+		return -1;
+	}
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	return 0;
+}
+
+int
+tls_context_load_client(struct tls_context **context, const struct certificates *certificates,
+    const char *server, source_tell *tell)
+{
+	int result = -1;
+
+	*context = NULL;
+	if (certificates->ca.path == NULL)
+		return 0;
+	ERR_clear_error();
+	if ((*context = context_new(TLS_client_method())) == NULL) {
+		say(tell, LOG_ERR, &certificates->ca, strerror(ENOMEM));
+	} else {
+		SSL_CTX *ctx = (*context)->ctx;
+
+		(*context)->server = server;
+		set_up(ctx);
+		if (load_server_ca(ctx, &certificates->ca, tell) == 0 &&
+		    (!certificates_are_set(certificates) ||
+			(load_certificate(ctx, &certificates->certificate, tell) == 0 &&
+			    load_key(ctx, &certificates->key, tell) == 0)))
 			result = 0;
 	}
 	ERR_clear_error();

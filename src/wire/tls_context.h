@@ -7,6 +7,8 @@
  *
  * Where chatd is built without TLS, tls_context_none.c takes the place of tls_context.c, and
  * loading fails if there is something to load.
+ *
+ * chatd itself is a client of TLS where it speaks to the engine of a cluster.
  */
 #ifndef CHATD_TLS_CONTEXT_H
 #define CHATD_TLS_CONTEXT_H
@@ -18,6 +20,7 @@
 
 struct tls_context {
 	struct ssl_ctx_st *ctx; /* SSL_CTX of OpenSSL */
+	const char *server;     /* of a client: the name in the certificate of the other end */
 };
 
 /*
@@ -27,6 +30,12 @@ struct tls_context {
  */
 int tls_context_load(
     struct tls_context **context, const struct certificates *certificates, source_tell *tell);
+/*
+ * The same of a client, to the one server that has that name, and whose certificate the ca has
+ * signed. certificate and key are its own, where both are set. The name stays the caller's.
+ */
+int tls_context_load_client(struct tls_context **context, const struct certificates *certificates,
+    const char *server, source_tell *tell);
 void tls_context_free(struct tls_context *context);
 
 #endif

@@ -17,7 +17,7 @@ tls_reason(const struct tls *tls, char text[TLS_REASON])
 	else if (verdict != X509_V_OK)
 		reason = X509_verify_cert_error_string(verdict);
 	else if (tls->reason == 0 && tls->eof)
-		reason = "closed by the client";
+		reason = SSL_is_server(tls->ssl) ? "closed by the client" : "closed by the server";
 	else if (tls->reason == 0 && tls->error != 0)
 		reason = strerror(tls->error);
 	snprintf(text, TLS_REASON, "%s", reason != NULL ? reason : "failed");

@@ -414,7 +414,7 @@ TEST(an_unknown_setting_is_refused_and_the_known_ones_are_named)
 {
 	assert_string_equal(faults_of("\nprot = 80;\n"),
 	    "FILE:2: prot: unknown setting, allowed here are port, listen, mode, history, trace, "
-	    "log_connections, sanitize, limits, allow, deny, tls, unix\n");
+	    "log_connections, sanitize, limits, allow, deny, tls, unix, cluster\n");
 	assert_string_equal(faults_of("limits = {\n  client = 80;\n};\n"),
 	    "FILE:2: limits.client: unknown setting, allowed here are clients, "
 	    "clients_per_address, line, queue, stall, lag, idle, rate, handshake\n");
@@ -423,7 +423,7 @@ TEST(an_unknown_setting_is_refused_and_the_known_ones_are_named)
 	/* Upper and lower case are not the same. */
 	assert_string_equal(faults_of("Port = 80;"),
 	    "FILE:1: Port: unknown setting, allowed here are port, listen, mode, history, trace, "
-	    "log_connections, sanitize, limits, allow, deny, tls, unix\n");
+	    "log_connections, sanitize, limits, allow, deny, tls, unix, cluster\n");
 }
 
 TEST(a_group_that_is_none_is_refused)
@@ -480,7 +480,7 @@ TEST(a_bad_network_is_refused_with_its_line)
 	    "FILE:3: allow: \"everyone\" is no network, " NETWORK_FORMS
 	    "FILE:4: deny: \"::/129\" is no network, " NETWORK_FORMS
 	    "FILE:5: deny2: unknown setting, allowed here are port, listen, mode, history, trace, "
-	    "log_connections, sanitize, limits, allow, deny, tls, unix\n");
+	    "log_connections, sanitize, limits, allow, deny, tls, unix, cluster\n");
 	assert_string_equal(faults_of("allow = ( 10, \"::\" );"),
 	    "FILE:1: allow: is a whole number, " NETWORK_FORMS);
 	assert_string_equal(

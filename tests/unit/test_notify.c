@@ -84,7 +84,7 @@ static int64_t
 pass_at(int64_t now, uint32_t clients, uint64_t lines)
 {
 	seam_pass_at(now);
-	return notify_pass(&notify, clients, lines);
+	return notify_pass(&notify, clients, lines, NULL);
 }
 
 TEST(without_a_manager_nothing_is_told)

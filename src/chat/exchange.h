@@ -1,0 +1,80 @@
+/*
+ * exchange: one chat with other machines: what clients say goes out through the channel, and what
+ * comes back from there is said to all.
+ *
+ * A recv fills a staging buffer, the arena of a separate intake. Whole lines wait in the outbox of
+ * the channel until the engine has given them back, and are copied into the log then: one copy for
+ * each entry, none for a recipient. Who said which part never leaves this node: those who are still
+ * here do not hear their own. What others have put into the stream is foreign: it is sanitized here
+ * as the setting says. Its lines may be longer than limits.line, if that is larger elsewhere.
+ *
+ * Nothing accepted is lost: while the channel is closed, or has too much on the way, or somebody
+ * holds, here or elsewhere, clients are read only for their end. When the own pool is held, all
+ * other nodes are told to hold too. If a slow client leaves no room for what comes, nothing is
+ * taken from the engine for a while.
+ *
+ * Without the setting there is no channel, and nothing of this happens.
+ */
+#ifndef CHATD_EXCHANGE_H
+#define CHATD_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chat/pressure.h"
+#include "cluster/channel.h"
+
+#define EXCHANGE_PENDING (2U << 20) /* bytes on the way, if limits.queue is not less */
+#define EXCHANGE_SLACK   (4U << 20) /* that others may have on the way when they are to hold */
+#define EXCHANGE_CHUNK   65536      /* bytes of a foreign entry that are said at a time */
+#define EXCHANGE_FDS     4          /* descriptors: two links, and what making them takes */
+
+struct exchange {
+	struct channel *channel; /* NULL: there is no cluster */
+	struct broadcast *broadcast;
+	struct pressure *pressure;
+	struct pool *pool;
+	struct intake intake;
+	uint64_t *names; /* by descriptor, of those who have said something; 0: none */
+	int size;        /* of names */
+	uint64_t named;
+	struct channel_place saying; /* an entry that is said in part, */
+	uint64_t said;               /* and how much of it */
+};
+
+void exchange_init(struct exchange *exchange, struct pressure *pressure);
+/* If the settings say so, connects. Returns 0, or -1 after a fault. */
+int exchange_open(struct exchange *exchange, int lowest, source_tell *tell);
+void exchange_free(struct exchange *exchange);
+/* After a reload. */
+void exchange_reconfigure(struct exchange *exchange);
+
+static inline bool
+exchange_is_on(const struct exchange *exchange)
+{
+	return exchange->channel != NULL;
+}
+
+/* Like broadcast_reserve, for a recv into exchange->intake. */
+size_t exchange_reserve(struct exchange *exchange, struct conn *conn, size_t room);
+/* conn has said msg: whole lines in the intake. */
+void exchange_hear(struct exchange *exchange, struct conn *conn, const struct msg *msg);
+/* conn is no longer a member. */
+void exchange_forget(struct exchange *exchange, const struct conn *conn);
+
+/* After the readers of a pass: says to all what has come, and sends what was heard. */
+void exchange_deliver(struct exchange *exchange);
+/* Whether everything that clients have said has come back. */
+bool exchange_is_settled(const struct exchange *exchange);
+
+/* Bytes that were accepted and have not come back. */
+size_t exchange_pending(const struct exchange *exchange);
+/* For STATUS= and the report: "linked", "held 14 s: ..."; NULL: there is no cluster. */
+const char *exchange_status(const struct exchange *exchange, char text[SESSION_STATUS]);
+
+/* Does what is due, and says how much the next pass may receive. Returns when to call again, or
+ * CLOCK_NEVER. */
+int64_t exchange_run_due(struct exchange *exchange);
+
+#endif
