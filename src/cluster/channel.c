@@ -31,7 +31,6 @@ begin_anchoring(struct channel *channel)
 {
 	static const struct stream_id none;
 
-	channel->reads_again = false;
 	if (stream_id_same(&channel->read.id, &none)) {
 		begin_catching(channel);
 		return;
@@ -57,6 +56,7 @@ begin_live(struct channel *channel)
 
 	if (channel->reads_again)
 		first = MIN(first, channel->own_seen + 1);
+	channel->reads_again = false;
 	channel->state = CHANNEL_LIVE;
 	channel->taken = channel->session.taken;
 	session_live(&channel->session, sender_begin(&channel->sender, first));

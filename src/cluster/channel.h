@@ -72,7 +72,7 @@ struct channel {
 	struct stream_id origin;   /* what is after it was read once */
 	struct channel_place read; /* the entry read last */
 	struct filter filter;
-	bool reads_again;  /* from the origin */
+	bool reads_again;  /* from the origin, until it is live */
 	uint64_t own_seen; /* meanwhile: the last own entry that is still there */
 };
 
