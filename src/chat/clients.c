@@ -202,7 +202,8 @@ clients_replay(struct clients *clients, struct conn *conn, size_t len)
 	struct intake *intake = intake_of(clients);
 	struct reception got;
 	size_t room = clients->speech->on ? speech_room(clients->speech, conn, len + 2)
-					  : broadcast_reserve(clients->broadcast, conn, len);
+		      : clients->plain    ? broadcast_reserve(clients->broadcast, conn, len)
+					  : exchange_reserve(clients->exchange, conn, len);
 
 	if (room < len)
 		return false;

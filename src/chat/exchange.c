@@ -1,10 +1,11 @@
 #include "chat/exchange.h"
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <string.h>
 #include <sys/param.h>
 
+#include "base/log.h"
+#include "wire/ledger.h"
 #include "wire/line.h"
 
 void
@@ -15,7 +16,17 @@ exchange_init(struct exchange *exchange, struct pressure *pressure)
 	    .pressure = pressure,
 	    .pool = pressure->pool,
 	};
+	owners_init(&exchange->owners, exchange->pool);
 	exchange_reconfigure(exchange);
+}
+
+static bool
+make_channel(struct exchange *exchange, source_tell *tell)
+{
+	const struct pool *pool = exchange->pool;
+
+	exchange->channel = channel_new(&pool->config->cluster, pool->loop, &exchange->class, tell);
+	return exchange->channel != NULL;
 }
 
 int
@@ -25,8 +36,35 @@ exchange_open(struct exchange *exchange, int lowest, source_tell *tell)
 
 	if (!cluster_is_set(&pool->config->cluster))
 		return 0;
-	exchange->channel = channel_new(&pool->config->cluster, pool->loop, lowest, tell);
-	return exchange->channel != NULL ? 0 : -1;
+	if (exchange->channel == NULL && !make_channel(exchange, tell))
+		return -1;
+	if (exchange->channel->sender.outbox.bytes == NULL &&
+	    channel_begin(exchange->channel) < 0) {
+		tell(LOG_ERR, "cluster: no memory");
+		return -1;
+	}
+	exchange->channel->session.lowest = lowest;
+	exchange->changed = true;
+	return 0;
+}
+
+int
+exchange_restore(struct exchange *exchange)
+{
+	const struct pool *pool = exchange->pool;
+
+	if (!cluster_is_set(&pool->config->cluster))
+		return 0;
+	if (!make_channel(exchange, log_fault))
+		return -1;
+	return persist_restore(exchange->channel) == PERSIST_DAMAGED ? -1 : 0;
+}
+
+void
+exchange_abandon(struct exchange *exchange)
+{
+	if (exchange->channel != NULL)
+		channel_abandon(exchange->channel);
 }
 
 void
@@ -34,7 +72,7 @@ exchange_free(struct exchange *exchange)
 {
 	channel_free(exchange->channel);
 	intake_free(&exchange->intake);
-	free(exchange->names);
+	owners_free(&exchange->owners);
 }
 
 void
@@ -48,22 +86,41 @@ exchange_reconfigure(struct exchange *exchange)
 
 /* --- what is heard */
 
-/* Makes room for the name of sd. Returns whether there is. */
-static bool
-reserve_name(struct exchange *exchange, int sd)
+int
+exchange_restore_name(struct exchange *exchange, const struct conn *conn)
 {
-	int size = MAX(64, MAX(sd + 1, exchange->size * 2));
-	uint64_t *names;
+	if (exchange->channel == NULL)
+		return 0;
+	if (!owners_reserve(&exchange->owners, conn->fd))
+		return -1;
+	owners_number(&exchange->owners, conn);
+	return 0;
+}
 
-	if (sd < exchange->size)
+/* Records what has changed, and lets it count. What belongs to it is in the turn. */
+static void
+settle(struct exchange *exchange)
+{
+	const struct outbox *outbox = &exchange->channel->sender.outbox;
+
+	if (exchange->changed || outbox->first != outbox->floor)
+		persist_record(exchange->channel);
+	exchange->changed = false;
+	ledger_settle();
+	persist_settled(exchange->channel);
+}
+
+/* Room in the outbox; what is kept there makes some. */
+static bool
+reserve_outbox(struct exchange *exchange, size_t len)
+{
+	struct outbox *outbox = &exchange->channel->sender.outbox;
+
+	if (outbox_reserve(outbox, len))
 		return true;
-	names =
-	    recallocarray(exchange->names, (size_t)exchange->size, (size_t)size, sizeof(*names));
-	if (names == NULL)
-		return false;
-	exchange->names = names;
-	exchange->size = size;
-	return true;
+	exchange->changed = true;
+	settle(exchange);
+	return outbox_reserve(outbox, len);
 }
 
 size_t
@@ -71,13 +128,15 @@ exchange_reserve(struct exchange *exchange, struct conn *conn, size_t room)
 {
 	size_t held = conn->line.len;
 
-	room = reserve_name(exchange, conn->fd) ? conn_reserve(conn, &exchange->intake, room) : 0;
+	room = owners_reserve(&exchange->owners, conn->fd)
+		   ? conn_reserve(conn, &exchange->intake, room)
+		   : 0;
 	if (room == 0) {
 		broadcast_starve(exchange->broadcast);
 		return 0;
 	}
 	/* Two bytes more: finishing a line takes one. */
-	if (outbox_reserve(&exchange->channel->sender.outbox, held + room + 2))
+	if (reserve_outbox(exchange, held + room + 2))
 		return room;
 	pressure_park(exchange->pressure, conn);
 	return 0;
@@ -89,18 +148,16 @@ exchange_hear(struct exchange *exchange, struct conn *conn, const struct msg *ms
 	conn->lines += line_count(msg_data(msg), msg->len);
 	if (exchange->pool->config->sanitize)
 		line_sanitize(msg_data(msg), msg->len);
-	if (exchange->names[conn->fd] == 0)
-		exchange->names[conn->fd] = ++exchange->named;
-	outbox_add(&exchange->channel->sender.outbox, exchange->names[conn->fd], conn->fd,
-	    msg_data(msg), msg->len);
+	outbox_add(&exchange->channel->sender.outbox, owners_number(&exchange->owners, conn),
+	    conn->fd, msg_data(msg), msg->len);
+	persist_record(exchange->channel);
 	pool_heard(exchange->pool, conn);
 }
 
 void
 exchange_forget(struct exchange *exchange, const struct conn *conn)
 {
-	if (conn->fd < exchange->size)
-		exchange->names[conn->fd] = 0;
+	owners_forget(&exchange->owners, conn);
 }
 
 /* --- what comes back */
@@ -130,33 +187,30 @@ say(struct exchange *exchange, struct conn *conn, size_t len)
 	broadcast_add(broadcast, conn, &msg);
 }
 
-static struct conn *
-owner_of(const struct exchange *exchange, const struct outbox_part *part)
-{
-	bool is_here = part->fd < exchange->size && exchange->names[part->fd] == part->owner;
-
-	return is_here ? exchange->pool->conns[part->fd] : NULL;
-}
-
 /* Says the parts of an own entry. Returns whether all of them are said. */
 static bool
 say_own(struct exchange *exchange, uint64_t seq)
 {
 	const struct outbox *outbox = &exchange->channel->sender.outbox;
-	uint64_t begin = outbox_begin(outbox, seq), end = outbox_end(outbox, seq);
+	uint64_t begin, end;
 	struct outbox_part part;
 
-	while (begin + exchange->said < end) {
-		uint64_t place = begin + exchange->said;
+	/* Somebody else has taken the name of this node. */
+	if (seq < outbox->first || seq > outbox->last)
+		return true;
+	begin = outbox_begin(outbox, seq);
+	end = outbox_end(outbox, seq);
+	while (begin + exchange->channel->said < end) {
+		uint64_t place = begin + exchange->channel->said;
 		uint64_t next = outbox_part(outbox, place, &part);
-		struct conn *conn = owner_of(exchange, &part);
+		struct conn *conn = owners_find(&exchange->owners, part.fd, part.owner);
 		char *room = make_room(exchange, conn, part.len);
 
 		if (room == NULL)
 			return false;
 		outbox_copy(outbox, place, 0, room, part.len);
 		say(exchange, conn, part.len);
-		exchange->said = next - begin;
+		exchange->channel->said = next - begin;
 	}
 	return true;
 }
@@ -178,9 +232,9 @@ chunk_of(const char *lines, size_t len)
 static bool
 say_foreign(struct exchange *exchange, const struct stream_entry *entry)
 {
-	while (exchange->said < entry->len) {
-		const char *lines = entry->data + exchange->said;
-		size_t len = chunk_of(lines, entry->len - (size_t)exchange->said);
+	while (exchange->channel->said < entry->len) {
+		const char *lines = entry->data + exchange->channel->said;
+		size_t len = chunk_of(lines, entry->len - (size_t)exchange->channel->said);
 		char *room = make_room(exchange, NULL, len);
 
 		if (room == NULL)
@@ -189,7 +243,7 @@ say_foreign(struct exchange *exchange, const struct stream_entry *entry)
 		if (exchange->pool->config->sanitize)
 			line_sanitize(room, len);
 		say(exchange, NULL, len);
-		exchange->said += len;
+		exchange->channel->said += len;
 	}
 	return true;
 }
@@ -198,13 +252,15 @@ say_foreign(struct exchange *exchange, const struct stream_entry *entry)
 static bool
 say_entry(struct exchange *exchange, const struct stream_entry *entry)
 {
-	struct channel_place *saying = &exchange->saying;
+	struct channel *channel = exchange->channel;
+	struct channel_place *saying = &channel->saying;
 
 	if (saying->epoch != entry->epoch || saying->seq != entry->seq)
-		exchange->said = 0;
+		channel->said = 0;
+	exchange->changed = true;
 	*saying = (struct channel_place){.epoch = entry->epoch, .seq = entry->seq};
-	return channel_is_own(exchange->channel, entry) ? say_own(exchange, entry->seq)
-							: say_foreign(exchange, entry);
+	return channel_is_own(channel, entry) ? say_own(exchange, entry->seq)
+					      : say_foreign(exchange, entry);
 }
 
 /* Puts what was said into the queues, and looks whether somebody holds now. */
@@ -232,6 +288,20 @@ has_room(const struct exchange *exchange)
 	return true;
 }
 
+/* Sends what clients have said, once it is recorded what the entry was made of. */
+static void
+send_made(struct exchange *exchange)
+{
+	struct channel *channel = exchange->channel;
+	uint64_t last = channel->sender.outbox.last;
+
+	channel_hold(channel, pressure_holds(exchange->pressure));
+	channel_make(channel);
+	exchange->changed |= channel->sender.outbox.last != last;
+	settle(exchange);
+	channel_flush(channel);
+}
+
 void
 exchange_deliver(struct exchange *exchange)
 {
@@ -249,8 +319,7 @@ exchange_deliver(struct exchange *exchange)
 	}
 	channel_pause(channel, entry != NULL);
 	hand_out(exchange);
-	channel_hold(channel, pressure_holds(exchange->pressure));
-	channel_flush(channel);
+	send_made(exchange);
 }
 
 /* --- as a whole */
@@ -300,8 +369,7 @@ exchange_run_due(struct exchange *exchange)
 
 	if (channel == NULL)
 		return CLOCK_NEVER;
-	channel_hold(channel, pressure_holds(exchange->pressure));
-	channel_flush(channel);
+	send_made(exchange);
 	next = channel_run_due(channel);
 	exchange->pressure->ceiling = budget(exchange);
 	/* The client that left no room has gone. */

@@ -22,8 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chat/owners.h"
 #include "chat/pressure.h"
-#include "cluster/channel.h"
+#include "cluster/persist.h"
 
 #define EXCHANGE_PENDING (2U << 20) /* bytes on the way, if limits.queue is not less */
 #define EXCHANGE_SLACK   (4U << 20) /* that others may have on the way when they are to hold */
@@ -32,20 +33,31 @@
 
 struct exchange {
 	struct channel *channel; /* NULL: there is no cluster */
+	struct loop_class class; /* of its links */
 	struct broadcast *broadcast;
 	struct pressure *pressure;
 	struct pool *pool;
 	struct intake intake;
-	uint64_t *names; /* by descriptor, of those who have said something; 0: none */
-	int size;        /* of names */
-	uint64_t named;
-	struct channel_place saying; /* an entry that is said in part, */
-	uint64_t said;               /* and how much of it */
+	struct owners owners;
+	bool changed; /* what outlives the process, since it was recorded */
 };
 
 void exchange_init(struct exchange *exchange, struct pressure *pressure);
-/* If the settings say so, connects. Returns 0, or -1 after a fault. */
+/*
+ * If the settings say so, there is a channel from now on, which connects when it is run first; if
+ * it was restored, there is one already. Returns 0, or -1 after a fault.
+ */
 int exchange_open(struct exchange *exchange, int lowest, source_tell *tell);
+/*
+ * For a successor: the channel goes on where the journal says. Returns 0, or -1 after a fault, or
+ * if the journal is damaged: then journal->fault is set.
+ */
+int exchange_restore(struct exchange *exchange);
+/* The journal is damaged, and will be closed. */
+void exchange_abandon(struct exchange *exchange);
+/* For a successor: conn, a member, is known for what it said before. Returns 0, or -1 when memory
+ * is refused. */
+int exchange_restore_name(struct exchange *exchange, const struct conn *conn);
 void exchange_free(struct exchange *exchange);
 /* After a reload. */
 void exchange_reconfigure(struct exchange *exchange);

@@ -21,7 +21,7 @@ refill_begin(struct broadcast *broadcast)
 
 	if (head->turn != JOURNAL_WORD(head->turn & 1) ||
 	    head->history != JOURNAL_WORD(head->history & 1) || turn->left > 1 ||
-	    turn->sum != journal_sum(turn, offsetof(struct turn, sum)))
+	    turn->channel > 1 || turn->sum != journal_sum(turn, offsetof(struct turn, sum)))
 		return journal_fault("its last turn");
 	if ((turn->parts & ~parts) != 0 || (turn->parts != 0 && turn->fd >= journal->descriptors) ||
 	    ((turn->parts & TURN_STATE) != 0 && !is_state(turn->state)))

@@ -146,6 +146,8 @@ join(struct takeover *takeover, struct conn *conn)
 		fdset_add(&chat->pool.class.writers, conn->fd);
 		pressure_restore(&chat->pressure, conn);
 	}
+	if (exchange_restore_name(&chat->exchange, conn) < 0)
+		takeover->memory = ENOMEM;
 	takeover->taken++;
 }
 
@@ -212,6 +214,7 @@ end_all(struct takeover *takeover)
 	takeover->sockets.count = 0;
 	acceptor_close(&takeover->chat->acceptor);
 	history_free(&takeover->chat->speech.history);
+	exchange_abandon(&takeover->chat->exchange);
 	refill_abandon(&takeover->chat->broadcast);
 }
 
@@ -244,6 +247,13 @@ takeover_begin(
 	}
 	if (chat_reserve(chat, chat->pool.config, MAX(takeover->sockets.have.last, 0)) < 0)
 		takeover->memory = errno;
+	if (takeover->memory == 0 && exchange_restore(&chat->exchange) < 0) {
+		if (journal->fault == NULL)
+			return TAKEOVER_FAILED;
+		end_all(takeover);
+		return TAKEOVER_DAMAGED;
+	}
+	clients_reconfigure(&chat->clients);
 	if (takeover->memory != 0)
 		return refused(takeover);
 	find_listeners(takeover);
@@ -262,6 +272,8 @@ takeover_begin(
 	for (size_t i = 0; i < takeover->sockets.count; i++)
 		if (takeover->sockets.found[i].conn != NULL)
 			join(takeover, takeover->sockets.found[i].conn);
+	if (takeover->memory != 0)
+		return refused(takeover);
 	if (chat->speech.on) {
 		notices_restore(&chat->notices);
 		FDSET_FOREACH(sd, &chat->pool.members)

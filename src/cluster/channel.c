@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/param.h>
-#include <sys/random.h>
 #include <syslog.h>
 
 #include "base/log.h"
@@ -281,28 +280,18 @@ channel_pause(struct channel *channel, bool paused)
 
 /* --- as a whole */
 
-static uint64_t
-new_epoch(void)
-{
-	uint64_t epoch = 0;
-
-	while (epoch == 0)
-		if (getrandom(&epoch, sizeof(epoch), 0) < 0)
-			epoch = 0;
-	return epoch;
-}
-
 struct channel *
-channel_new(const struct cluster *settings, struct loop *loop, int lowest, source_tell *tell)
+channel_new(
+    const struct cluster *settings, struct loop *loop, struct loop_class *class, source_tell *tell)
 {
 	struct channel *channel = calloc(1, sizeof(*channel));
 
-	if (channel == NULL || sender_open(&channel->sender, settings, new_epoch()) < 0) {
+	if (channel == NULL || sender_open(&channel->sender, settings) < 0) {
 		tell(LOG_ERR, "cluster: no memory");
 		free(channel);
 		return NULL;
 	}
-	if (session_open(&channel->session, settings, loop, lowest, tell) < 0) {
+	if (session_open(&channel->session, settings, loop, class, tell) < 0) {
 		sender_close(&channel->sender);
 		free(channel);
 		return NULL;
@@ -322,6 +311,22 @@ channel_free(struct channel *channel)
 }
 
 void
+channel_abandon(struct channel *channel)
+{
+	outbox_close(&channel->sender.outbox);
+	channel->learned = false;
+	channel->read = (struct channel_place){0};
+	channel->saying = (struct channel_place){0};
+	channel->filter.count = 0;
+}
+
+int
+channel_begin(struct channel *channel)
+{
+	return sender_open(&channel->sender, channel->session.settings);
+}
+
+void
 channel_move(struct channel *channel, const struct cluster *settings)
 {
 	channel->session.settings = channel->sender.settings = settings;
@@ -334,17 +339,22 @@ channel_hold(struct channel *channel, bool holds)
 }
 
 void
-channel_flush(struct channel *channel)
+channel_make(struct channel *channel)
 {
 	struct session *session = &channel->session;
 
 	follow(channel);
-	if (channel->state == CHANNEL_LIVE) {
-		for (; channel->taken < session->taken; channel->taken++)
-			sender_taken(&channel->sender);
-		sender_send(&channel->sender, &session->writer.commands);
-	}
-	session_flush(session);
+	if (channel->state != CHANNEL_LIVE)
+		return;
+	for (; channel->taken < session->taken; channel->taken++)
+		sender_taken(&channel->sender);
+	sender_send(&channel->sender, &session->writer.commands);
+}
+
+void
+channel_flush(struct channel *channel)
+{
+	session_flush(&channel->session);
 }
 
 bool

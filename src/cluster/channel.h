@@ -22,8 +22,8 @@
  *waits in a read that blocks, and has no deadline.
  *
  * How a caller uses it: channel_peek gives the entries that are new, one after the other; what is
- * said to all is accepted. What clients say goes into the outbox of channel->sender. channel_flush
- * sends.
+ * said to all is accepted. What clients say goes into the outbox of channel->sender. channel_make
+ * and channel_flush send it.
  */
 #ifndef CHATD_CHANNEL_H
 #define CHATD_CHANNEL_H
@@ -72,13 +72,20 @@ struct channel {
 	struct stream_id origin;   /* what is after it was read once */
 	struct channel_place read; /* the entry read last */
 	struct filter filter;
-	bool reads_again;  /* from the origin, until it is live */
-	uint64_t own_seen; /* meanwhile: the last own entry that is still there */
+	struct channel_place saying; /* an entry that was said in part, */
+	uint64_t said;               /* and how much of it; the caller's */
+	bool reads_again;            /* from the origin, until it is live */
+	uint64_t own_seen;           /* meanwhile: the last own entry that is still there */
 };
 
-/* Connects at once. The settings stay the caller's. NULL: a fault, which is told. */
+/* Connects when it is run first. The settings stay the caller's, and so does the class, which
+ * outlives the channel. NULL: a fault, which is told. */
 struct channel *channel_new(
-    const struct cluster *settings, struct loop *loop, int lowest, source_tell *tell);
+    const struct cluster *settings, struct loop *loop, struct loop_class *class, source_tell *tell);
+/* Forgets everything, and lets go of the journal, if there is one. */
+void channel_abandon(struct channel *channel);
+/* After that: begins anew. Returns 0, or -1 when memory is refused. */
+int channel_begin(struct channel *channel);
 void channel_free(struct channel *channel);
 
 /* After a reload: the same settings at another place. */
@@ -98,7 +105,11 @@ channel_is_own(const struct channel *channel, const struct stream_entry *entry)
 
 /* Whether this node holds everybody up. */
 void channel_hold(struct channel *channel, bool holds);
-/* Sends what can be sent. */
+/*
+ * In two steps: makes an entry of what clients have said, if one can be sent; and sends it. What
+ * was made must be recorded before it is sent.
+ */
+void channel_make(struct channel *channel);
 void channel_flush(struct channel *channel);
 
 /* Whether clients may be read: it is live, and no other node holds. */

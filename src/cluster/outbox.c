@@ -8,17 +8,31 @@
 #define HEAD sizeof(struct outbox_part)
 
 int
-outbox_open(struct outbox *outbox)
+outbox_open(struct outbox *outbox, char *memory)
 {
 	static_assert(HEAD == 16, "parts begin at multiples of their head's size");
-	*outbox = (struct outbox){.bytes = malloc(OUTBOX_BYTES), .first = 1};
-	return outbox->bytes != NULL ? 0 : -1;
+	*outbox = (struct outbox){.bytes = memory, .owns = memory == NULL, .first = 1, .floor = 1};
+	if (memory == NULL && (outbox->bytes = malloc(OUTBOX_MEMORY)) == NULL)
+		return -1;
+	outbox->entries = (struct outbox_entry *)(void *)(outbox->bytes + OUTBOX_BYTES);
+	if (outbox->owns)
+		outbox_clear(outbox);
+	return 0;
+}
+
+void
+outbox_clear(struct outbox *outbox)
+{
+	outbox->entries[0] = (struct outbox_entry){.end = 0};
+	outbox->first = outbox->floor = 1;
+	outbox->confirmed = outbox->last = outbox->end = 0;
 }
 
 void
 outbox_close(struct outbox *outbox)
 {
-	free(outbox->bytes);
+	if (outbox->owns)
+		free(outbox->bytes);
 	*outbox = (struct outbox){0};
 }
 
@@ -66,7 +80,7 @@ entry_of(const struct outbox *outbox, uint64_t seq)
 enum stream_kind
 outbox_kind(const struct outbox *outbox, uint64_t seq)
 {
-	return entry_of(outbox, seq)->kind;
+	return (enum stream_kind)entry_of(outbox, seq)->kind;
 }
 
 uint64_t
@@ -75,7 +89,7 @@ outbox_end(const struct outbox *outbox, uint64_t seq)
 	return entry_of(outbox, seq)->end;
 }
 
-/* The place of the one before first is never overwritten: see make_room. */
+/* The place of the one before floor is never overwritten. */
 uint64_t
 outbox_begin(const struct outbox *outbox, uint64_t seq)
 {
@@ -106,21 +120,21 @@ forget_one(struct outbox *outbox)
 	return true;
 }
 
-static uint64_t
-used(const struct outbox *outbox)
-{
-	return outbox->end - outbox_begin(outbox, outbox->first);
-}
-
 bool
 outbox_reserve(struct outbox *outbox, size_t len)
 {
 	uint64_t need = roundup(len, HEAD) + 4 * HEAD;
 
-	while (used(outbox) + need > OUTBOX_BYTES)
-		if (!forget_one(outbox))
-			return false;
-	return true;
+	while (outbox->end - outbox_begin(outbox, outbox->first) + need > OUTBOX_BYTES &&
+	       forget_one(outbox))
+		;
+	return outbox->end - outbox_begin(outbox, outbox->floor) + need <= OUTBOX_BYTES;
+}
+
+void
+outbox_settle(struct outbox *outbox)
+{
+	outbox->floor = outbox->first;
 }
 
 static void
@@ -184,10 +198,10 @@ outbox_make(struct outbox *outbox, enum stream_kind kind)
 {
 	uint64_t end = kind == STREAM_LINES ? find_end(outbox) : outbox_end(outbox, outbox->last);
 
+	/* The one before floor stays, since it says where that begins. */
+	if (outbox->last + 1 - outbox->floor >= OUTBOX_ENTRIES - 1)
+		return 0;
 	outbox->last++;
-	/* The one before first stays, since it says where that begins. */
-	while (outbox->last - outbox->first >= OUTBOX_ENTRIES - 1 && forget_one(outbox))
-		;
 	outbox->entries[outbox->last % OUTBOX_ENTRIES] =
 	    (struct outbox_entry){.end = end, .kind = kind};
 	return outbox->last;
@@ -198,7 +212,49 @@ outbox_confirm(struct outbox *outbox, uint64_t seq)
 {
 	outbox->confirmed = MAX(outbox->confirmed, MIN(seq, outbox->last));
 	while (outbox->first <= outbox->confirmed &&
-	       outbox_end(outbox, outbox->confirmed) - outbox_end(outbox, outbox->first) >=
-		   OUTBOX_KEPT)
+	       (outbox_end(outbox, outbox->confirmed) - outbox_end(outbox, outbox->first) >=
+		       OUTBOX_KEPT ||
+		   outbox->last - outbox->first >= OUTBOX_ENTRIES / 2))
 		forget_one(outbox);
+}
+
+/* Whether the parts of the entry end where it does. */
+static bool
+is_sound_entry(const struct outbox *outbox, uint64_t place, uint64_t end)
+{
+	struct outbox_part part;
+	char last;
+
+	if (place > end || end > outbox->end)
+		return false;
+	while (place < end) {
+		uint64_t next = outbox_part(outbox, place, &part);
+
+		if (part.len == 0 || part.len > STREAM_DATA || part.fd < 0 || next > end)
+			return false;
+		outbox_copy(outbox, place, part.len - 1, &last, 1);
+		if (last != '\n')
+			return false;
+		place = next;
+	}
+	return true;
+}
+
+bool
+outbox_is_sound(const struct outbox *outbox)
+{
+	if (outbox->first == 0 || outbox->first > outbox->confirmed + 1 ||
+	    outbox->confirmed > outbox->last ||
+	    outbox->last - outbox->first + 1 >= OUTBOX_ENTRIES ||
+	    outbox->end - outbox_begin(outbox, outbox->first) > OUTBOX_BYTES)
+		return false;
+	for (uint64_t seq = outbox->first; seq <= outbox->last; seq++) {
+		uint64_t kind = entry_of(outbox, seq)->kind;
+
+		if (kind < STREAM_LINES || kind > STREAM_GO ||
+		    !is_sound_entry(outbox, outbox_begin(outbox, seq), outbox_end(outbox, seq)) ||
+		    (kind != STREAM_LINES && outbox_begin(outbox, seq) != outbox_end(outbox, seq)))
+			return false;
+	}
+	return is_sound_entry(outbox, outbox_end(outbox, outbox->last), outbox->end);
 }

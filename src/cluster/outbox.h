@@ -26,17 +26,19 @@
 #define OUTBOX_ENTRIES 1024       /* that it remembers, a power of two */
 
 struct outbox_entry {
-	uint64_t end; /* where its parts end; they begin where those of the one before end */
-	enum stream_kind kind;
+	uint64_t end;  /* where its parts end; they begin where those of the one before end */
+	uint64_t kind; /* enum stream_kind */
 };
 
 struct outbox {
-	char *bytes; /* owned */
+	char *bytes;
+	struct outbox_entry *entries; /* by number */
+	bool owns;                    /* its memory; else that is the caller's */
 	uint64_t end;
-	struct outbox_entry entries[OUTBOX_ENTRIES]; /* by number */
-	uint64_t first;                              /* number of the oldest entry that is kept */
-	uint64_t confirmed;                          /* of the last one that has come back */
-	uint64_t last;                               /* of the last one that was made; none: 0 */
+	uint64_t first;     /* number of the oldest entry that is kept */
+	uint64_t floor;     /* of the oldest one whose bytes may not be overwritten yet */
+	uint64_t confirmed; /* of the last one that has come back */
+	uint64_t last;      /* of the last one that was made; none: 0 */
 };
 
 /* Whose part it is, and how many bytes follow. */
@@ -46,12 +48,25 @@ struct outbox_part {
 	uint32_t len;
 };
 
-/* Returns 0, or -1 when memory is refused. */
-int outbox_open(struct outbox *outbox);
+/*
+ * memory: OUTBOX_MEMORY bytes, which stay the caller's, and were zeros at first; NULL: its own.
+ * Returns 0, or -1 when memory is refused.
+ */
+int outbox_open(struct outbox *outbox, char *memory);
+#define OUTBOX_MEMORY (OUTBOX_BYTES + OUTBOX_ENTRIES * sizeof(struct outbox_entry))
+/* Begins anew. */
+void outbox_clear(struct outbox *outbox);
+/* For a successor: whether what first to end say fits to what is in its memory. */
+bool outbox_is_sound(const struct outbox *outbox);
 void outbox_close(struct outbox *outbox);
 
-/* Whether len bytes, as one part or two, have room; what is kept goes if need be. */
+/*
+ * Whether len bytes, as one part or two, have room. If not, what is kept goes: then there may be
+ * room after outbox_settle.
+ */
 bool outbox_reserve(struct outbox *outbox, size_t len);
+/* What is not kept any more may be overwritten: nobody will come back to it. */
+void outbox_settle(struct outbox *outbox);
 /* Adds lines, for which there is room, as one or more parts, each at most STREAM_DATA bytes. */
 void outbox_add(struct outbox *outbox, uint64_t owner, int fd, const char *lines, size_t len);
 
@@ -60,7 +75,8 @@ size_t outbox_pending(const struct outbox *outbox);
 /* Whether there are open parts. */
 bool outbox_has_open(const struct outbox *outbox);
 
-/* Makes the next entry: of open parts, or a hold, or a go. Returns its number. */
+/* Makes the next entry: of open parts, or a hold, or a go. Returns its number, or 0: there are too
+ * many on the way. */
 uint64_t outbox_make(struct outbox *outbox, enum stream_kind kind);
 /* All entries up to that number have come back. */
 void outbox_confirm(struct outbox *outbox, uint64_t seq);

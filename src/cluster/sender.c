@@ -1,14 +1,27 @@
 #include "cluster/sender.h"
 
 #include <sys/param.h>
+#include <sys/random.h>
 
 #include "cluster/holds.h"
+#include "wire/journal.h"
+
+static uint64_t
+new_epoch(void)
+{
+	uint64_t epoch = 0;
+
+	while (epoch == 0)
+		if (getrandom(&epoch, sizeof(epoch), 0) < 0)
+			epoch = 0;
+	return epoch;
+}
 
 int
-sender_open(struct sender *sender, const struct cluster *settings, uint64_t epoch)
+sender_open(struct sender *sender, const struct cluster *settings)
 {
-	*sender = (struct sender){.settings = settings, .epoch = epoch};
-	return outbox_open(&sender->outbox);
+	*sender = (struct sender){.settings = settings, .epoch = new_epoch()};
+	return outbox_open(&sender->outbox, journal != NULL ? journal->outbox : NULL);
 }
 
 void
@@ -55,9 +68,12 @@ next(struct sender *sender)
 	if (seq <= outbox->last)
 		return seq;
 	if (!is_told_of(sender)) {
-		sender->told = sender->holds;
-		sender->told_at = clock_now();
-		return outbox_make(outbox, sender->holds ? STREAM_HOLD : STREAM_GO);
+		seq = outbox_make(outbox, sender->holds ? STREAM_HOLD : STREAM_GO);
+		if (seq != 0) {
+			sender->told = sender->holds;
+			sender->told_at = clock_now();
+		}
+		return seq;
 	}
 	return outbox_has_open(outbox) && !sender->rests ? outbox_make(outbox, STREAM_LINES) : 0;
 }

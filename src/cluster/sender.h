@@ -32,8 +32,9 @@ struct sender {
 	int64_t told_at;
 };
 
-/* Returns 0, or -1 when memory is refused. */
-int sender_open(struct sender *sender, const struct cluster *settings, uint64_t epoch);
+/* Begins under a new name, with the outbox in the journal, if there is one. Returns 0, or -1 when
+ * memory is refused. */
+int sender_open(struct sender *sender, const struct cluster *settings);
 void sender_close(struct sender *sender);
 
 /* The links stand: entries from that number on are sent, again if need be. Returns how many were

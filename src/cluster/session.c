@@ -225,22 +225,23 @@ session_check(const struct cluster *settings, source_tell *tell)
 }
 
 int
-session_open(struct session *session, const struct cluster *settings, struct loop *loop, int lowest,
-    source_tell *tell)
+session_open(struct session *session, const struct cluster *settings, struct loop *loop,
+    struct loop_class *class, source_tell *tell)
 {
 	*session = (struct session){
 	    .settings = settings,
-	    .class = {.readable = on_readable, .writable = on_writable, .room = session},
-	    .lowest = lowest,
+	    .class = class,
 	    .pause = SESSION_PAUSE,
+	    .retry_at = clock_now(),
 	    .down_since = clock_now(),
 	};
 	if (tls_context_load_client(&session->tls, &settings->tls, settings->name, tell) < 0)
 		return -1;
-	loop_register(loop, &session->class);
-	link_init(&session->writer, loop, &session->class);
-	link_init(&session->reader, loop, &session->class);
-	connect_both(session);
+	*class =
+	    (struct loop_class){.readable = on_readable, .writable = on_writable, .room = session};
+	loop_register(loop, class);
+	link_init(&session->writer, loop, class);
+	link_init(&session->reader, loop, class);
 	return 0;
 }
 

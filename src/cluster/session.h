@@ -27,8 +27,8 @@
 
 struct session {
 	const struct cluster *settings;
-	struct tls_context *tls; /* owned; NULL: without TLS */
-	struct loop_class class;
+	struct tls_context *tls;  /* owned; NULL: without TLS */
+	struct loop_class *class; /* the caller's, and outlives the session */
 	struct link writer, reader;
 	int lowest;            /* descriptor of the links, if possible */
 	unsigned greetings[2]; /* replies to the greeting still to come, of writer and reader */
@@ -51,9 +51,9 @@ struct session {
  */
 int session_check(const struct cluster *settings, source_tell *tell);
 
-/* Begins to connect. The settings stay the caller's. Returns 0, or -1 after a fault. */
+/* Connects when it is run first. The settings stay the caller's. Returns 0, or -1 after a fault. */
 int session_open(struct session *session, const struct cluster *settings, struct loop *loop,
-    int lowest, source_tell *tell);
+    struct loop_class *class, source_tell *tell);
 void session_close(struct session *session);
 
 /* Drops both links. */

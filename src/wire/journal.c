@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define MAGIC   "chatd\n\032"
-#define VERSION 1
+#define VERSION 2
 
 /* Addresses are scarce with 32 bits. */
 #define IS_WIDE         (sizeof(void *) > 4)
@@ -82,6 +82,7 @@ lay_out(struct journal *new, const struct journal_form *form)
 	new->buckets = (void *)range(new, &at, new->descriptors, sizeof(*new->buckets));
 	new->holds = (void *)range(new, &at, new->descriptors, sizeof(*new->holds));
 	new->entries = (void *)range(new, &at, new->ring, sizeof(*new->entries));
+	new->outbox = range(new, &at, 1, JOURNAL_OUTBOX);
 	new->area.base = range(new, &at, 0, 0);
 	return at;
 }

@@ -10,7 +10,8 @@
  *	records         by descriptor: who it is, and how much of the log it has got
  *	turns           what one recv has changed, see ledger.h
  *	raw             what the recv under way receives
- *	and a few things of rooms above: names, rates, holds, history, notices, listeners
+ *	and a few things of rooms above: names, rates, holds, history, notices, listeners, and what
+ *	a cluster has to know
  *
  * How it stays whole: the process may be killed, but the machine goes on, so what was stored stays
  * stored, in the order of the program. A value of several words is never overwritten where it
@@ -41,8 +42,10 @@
 
 #define JOURNAL_RAW       65536 /* bytes of one recv */
 #define JOURNAL_LISTENERS 1024
-#define JOURNAL_TEXT      1280 /* bytes that notices keep */
-#define JOURNAL_NICK      48   /* bytes of a name and what belongs to it */
+#define JOURNAL_TEXT      1280                 /* bytes that notices keep */
+#define JOURNAL_NICK      48                   /* bytes of a name and what belongs to it */
+#define JOURNAL_OUTBOX    ((8U << 20) + 16384) /* bytes for the outbox of a cluster */
+#define JOURNAL_NODES     1024                 /* of a cluster */
 
 /* Small values that are stored without a sum. */
 #define JOURNAL_SHORT(value) ((uint16_t)((value) | (~(value)&0xff) << 8))
@@ -122,7 +125,8 @@ struct turn {
 	uint64_t id;
 	uint64_t received, lines_said, piece;
 	int64_t last_line_at;
-	uint32_t piece_len, unused;
+	uint32_t piece_len;
+	uint32_t channel; /* which of the two states of a cluster is valid */
 	int64_t debt, paid_at;
 	unsigned char nick[JOURNAL_NICK];
 	uint64_t sum;
@@ -138,6 +142,20 @@ struct journal_left {
 	uint32_t count, more, len;
 	char text[JOURNAL_TEXT];
 	uint32_t sum;
+};
+
+/* Of a cluster; see cluster/persist.h. */
+struct journal_channel {
+	uint64_t epoch;  /* 0: there was none */
+	uint64_t stream; /* sum of its name */
+	uint64_t first, confirmed, last, end;
+	uint64_t read[4], origin[2];
+	uint64_t saying[2], said;
+	uint64_t clock;
+	uint32_t learned, told, nodes, sum;
+	struct {
+		uint64_t epoch, last, used;
+	} filter[JOURNAL_NODES];
 };
 
 struct journal_listener {
@@ -189,6 +207,7 @@ struct journal_head {
 	uint32_t history; /* the same */
 	struct journal_history histories[2];
 	struct journal_left left[2];
+	struct journal_channel channels[2];
 };
 
 struct journal {
@@ -204,6 +223,7 @@ struct journal {
 	struct journal_hold *holds;
 	struct journal_entry *entries; /* a ring */
 	char *raw;
+	char *outbox;
 	uint32_t descriptors; /* numbers below this have a record */
 	uint32_t ring;        /* entries, a power of two */
 	/* Of this process: */

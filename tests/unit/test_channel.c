@@ -19,6 +19,7 @@
 static int64_t now;
 static int listener, writer, reader;
 static struct loop loop;
+static struct loop_class class;
 static struct config *config;
 static struct channel *channel;
 static char heard[4096]; /* "NODE:LINES" of what was accepted */
@@ -51,8 +52,9 @@ setup(void **state)
 	seam_pass_at(now = 1000 * CLOCK_SECOND);
 	heard[0] = '\0';
 	writer = reader = -1;
-	channel = channel_new(&config->cluster, &loop, 100, faults_take);
+	channel = channel_new(&config->cluster, &loop, &class, faults_take);
 	assert_non_null(channel);
+	channel->session.lowest = 100;
 	return 0;
 }
 
@@ -95,7 +97,9 @@ settle(void)
 		assert_int_equal(loop_wait(&loop, now), 0);
 		loop_read(&loop);
 		take();
+		channel_make(channel);
 		channel_flush(channel);
+		outbox_settle(&channel->sender.outbox);
 		loop_write(&loop);
 	}
 }
