@@ -47,7 +47,7 @@ persist_record(struct channel *channel)
 	if (journal == NULL)
 		return;
 	head = journal->head;
-	spare = head->turns[head->turn].channel ^ 1;
+	spare = journal_turn()->channel ^ 1;
 	state = &head->channels[spare];
 	state->epoch = channel->sender.epoch;
 	state->stream = sum_of_name(channel->session.settings->stream);
