@@ -7,7 +7,7 @@
 
 #define WORD        (8 * sizeof(unsigned long))
 #define PIECE_ORDER 16 /* memory is given back in pieces of 64 KiB */
-#define PIECE       (UINT64_C(1) << PIECE_ORDER)
+#define PIECE       ((size_t)1 << PIECE_ORDER)
 
 static inline bool
 has(const unsigned long *bits, uint64_t index)
