@@ -374,11 +374,11 @@ speech_hear(struct speech *speech, struct conn *conn, const struct msg *heard)
 	    .out = tail,
 	};
 	enum speech_end result = SPEECH_GOES_ON;
-	size_t weight = queue_weight(&conn->queue);
+	uint64_t weight = queue_weight(&conn->queue);
 	bool answered = conn->life == CONN_OPEN && weight <= SPEECH_ANSWERS;
 
 	speech->answers_len = answered ? 0 : 1;
-	speech->answers_room = answered ? SPEECH_ANSWERS - weight : 0;
+	speech->answers_room = answered ? SPEECH_ANSWERS - (size_t)weight : 0;
 	line_sanitize(line, heard->len);
 	pool_heard(speech->broadcast->pool, conn);
 	for (; line < last && result == SPEECH_GOES_ON; line = next) {

@@ -142,7 +142,7 @@ change_bytes(int fd)
 		at = from + (off_t)draw((uint64_t)(hole - from));
 		if (at >= RAW - (off_t)sizeof(value) && at < 2 * RAW)
 			continue;
-		if (pwrite(fd, &value, 1 + draw(4), at) < 0)
+		if (pwrite(fd, &value, 1 + (size_t)draw(4), at) < 0)
 			fail("pwrite");
 	}
 }

@@ -72,7 +72,7 @@ compose(uint32_t speaker, uint32_t number, char *line)
 {
 	uint64_t mix = (uint64_t)speaker * 0x9e3779b97f4a7c15 + number * 0xff51afd7ed558ccd;
 	size_t len = (size_t)sprintf(line, "%u %u ", speaker, number);
-	size_t letters = (mix >> 40) % 16 == 0 ? (mix >> 20) % 500 : (mix >> 20) % 40;
+	size_t letters = (size_t)((mix >> 20) % ((mix >> 40) % 16 == 0 ? 500 : 40));
 
 	for (size_t i = 0; i < letters; i++)
 		line[len++] = (char)('a' + (mix >> (i % 48)) % 26);
@@ -277,7 +277,7 @@ speak(struct member *member, bool stopping)
 	}
 	len = member->out_len - member->out_at;
 	if (draw(4) == 0)
-		len = 1 + draw(len); /* in pieces */
+		len = 1 + (size_t)draw(len); /* in pieces */
 	n = send(member->fd, member->out + member->out_at, len, MSG_NOSIGNAL);
 	if (n < 0)
 		return; /* the end is heard */
