@@ -122,6 +122,32 @@ sink_line(struct sink *sink, int level, const char *format, ...)
 	va_end(args);
 }
 
+static bool
+append_text(struct sink *sink, int level, const char *text, size_t len)
+{
+	const char prefix[] = {'<', (char)('0' + level), '>'};
+	size_t before = sink->journal ? sizeof(prefix) : 0;
+	char *end = sink->data + sink->len;
+
+	if (before + len >= sizeof(sink->data) - sink->len)
+		return false;
+	memcpy(end, prefix, before);
+	memcpy(end + before, text, len);
+	end[before + len] = '\n';
+	sink->len += before + len + 1;
+	return true;
+}
+
+void
+sink_text(struct sink *sink, int level, const char *text, size_t len)
+{
+	if (sink->ended || append_text(sink, level, text, len))
+		return;
+	sink_flush(sink);
+	if (!append_text(sink, level, text, len))
+		sink->dropped++;
+}
+
 /* Drops what waits, except the rest of a torn line: on a full disk, new lines matter more. */
 static void
 drop_lines(struct sink *sink)

@@ -53,6 +53,8 @@ void sink_vline(struct sink *sink, int level, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 void sink_line(struct sink *sink, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with a text that is ready, for lines that come often. */
+void sink_text(struct sink *sink, int level, const char *text, size_t len);
 
 /* Writes what the descriptor takes now. Returns whether there is nothing to wait for. */
 bool sink_flush(struct sink *sink);

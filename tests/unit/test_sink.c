@@ -64,6 +64,52 @@ TEST(lines_gather_until_the_flush_and_leave_in_one_write)
 	close_both(pair);
 }
 
+TEST(a_text_that_is_ready_is_a_line_like_any_other)
+{
+	int ends[2];
+	char text[] = "one and more";
+
+	make_pipe(ends);
+	sink_open(&sink, ends[1]);
+	sink_text(&sink, LOG_DEBUG, text, 3);
+	sink_text(&sink, LOG_DEBUG, "", 0);
+	sink_line(&sink, LOG_DEBUG, "two");
+	sink.journal = true;
+	sink_text(&sink, LOG_DEBUG, "three", 5);
+	sink.journal = false;
+	sink_close(&sink);
+	assert_string_equal(get_text(ends[0], NULL), "one\n\ntwo\n<7>three\n");
+	close_both(ends);
+}
+
+TEST(a_text_that_fills_the_room_passes_and_one_byte_more_does_not)
+{
+	static char text[SINK_ROOM];
+	int ends[2];
+
+	memset(text, 'x', sizeof(text));
+	make_pipe(ends);
+	sink_open(&sink, ends[1]);
+	sink_text(&sink, LOG_DEBUG, text, SINK_ROOM);
+	assert_int_equal(sink.len, 0);
+	assert_int_equal(sink_dropped(&sink), 1);
+	sink_text(&sink, LOG_DEBUG, text, SINK_ROOM - 1);
+	assert_int_equal(sink.len, SINK_ROOM);
+	/* It finds no room, but makes some. */
+	sink_text(&sink, LOG_DEBUG, "more", 4);
+	assert_true(sink.len < SINK_ROOM);
+	assert_memory_equal(sink.data + sink.len - 5, "more\n", 5);
+	sink.journal = true;
+	sink.len = 0;
+	sink_text(&sink, LOG_DEBUG, text, SINK_ROOM - 3);
+	assert_int_equal(sink.len, 0);
+	sink_text(&sink, LOG_DEBUG, text, SINK_ROOM - 4);
+	assert_int_equal(sink.len, SINK_ROOM);
+	sink.len = 0;
+	sink_close(&sink);
+	close_both(ends);
+}
+
 TEST(closing_writes_what_waits_and_leaves_the_descriptor_open)
 {
 	int ends[2];
@@ -740,6 +786,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    SINK_TEST(lines_gather_until_the_flush_and_leave_in_one_write),
+	    SINK_TEST(a_text_that_is_ready_is_a_line_like_any_other),
+	    SINK_TEST(a_text_that_fills_the_room_passes_and_one_byte_more_does_not),
 	    SINK_TEST(closing_writes_what_waits_and_leaves_the_descriptor_open),
 	    SINK_TEST(a_full_pipe_never_blocks_and_loses_whole_lines_only_which_are_counted),
 	    SINK_TEST(a_full_socket_never_blocks_and_loses_whole_lines_only_which_are_counted),
