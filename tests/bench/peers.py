@@ -7,6 +7,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -166,8 +167,8 @@ class Chatd(Peer):
 
     listening = r"^listening on 127\.0\.0\.1:(\d+)$"
 
-    def __init__(self, name="chatd", trace="file"):
-        self.name, self.trace = name, trace
+    def __init__(self, name="chatd", trace="file", more="", journal=False):
+        self.name, self.trace, self.more, self.journal = name, trace, more, journal
 
     def locate(self, place):
         path = place.build / "src/chatd"
@@ -179,14 +180,33 @@ class Chatd(Peer):
         path = work / "chatd.conf"
         path.write_text('listen = [ "127.0.0.1:0" ];\n'
                         "limits = { clients = 20000; };\n"
-                        f"trace = {'false' if self.trace == 'off' else 'true'};\n")
+                        f"trace = {'false' if self.trace == 'off' else 'true'};\n{self.more}")
         return path
+
+    @staticmethod
+    def manager(work):
+        """A service manager that keeps nothing; but for it chatd keeps its journal."""
+        path = work / "notify"
+        path.unlink(missing_ok=True)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(str(path))
+
+        def read():
+            while notify.recv(4096) != b"STOPPING=1":
+                pass
+            for _ in range(5): # what it is to keep no longer
+                notify.recv(4096)
+            notify.close()
+        threading.Thread(target=read, daemon=True).start()
+        return str(path)
 
     def start(self, place, clients, many, wrapper=()):
         program, env = self.locate(place)
         work = place.work / self.name.replace(" ", "-")
         work.mkdir(parents=True, exist_ok=True)
         also = []
+        if self.journal:
+            env["NOTIFY_SOCKET"] = self.manager(work)
         if self.trace == "pipe":
             reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                       preexec_fn=place.on_cpu(place.load_cpu))
