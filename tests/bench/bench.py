@@ -20,6 +20,7 @@ import callgrind
 import peers
 import peers_tls
 import report
+import restart
 
 ENOUGH_SECONDS = 60 # of one server in one group: then it has no more turns
 
@@ -32,6 +33,9 @@ class Group:
         self.servers, self.many = servers, many
         self.connect = connect or [f"clients={clients}", "warm=0.05"]
         self.seconds = seconds
+
+
+MODES = [peers.Chatd("mode lines"), peers.Chatd("mode chat", mode="chat")]
 
 
 def full():
@@ -58,6 +62,8 @@ def full():
         Group("trace, 1 to 10", 10, one, traces),
         Group("trace, 1 to 100", 100, one, traces),
         Group("trace, 100 to 100", 100, many, traces, many=True),
+        Group("mode, 1 to 100", 100, one, MODES),
+        Group("mode, 100 to 100", 100, many, MODES, many=True),
     ]
 
 
@@ -174,6 +180,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="about a minute, coarse figures")
     parser.add_argument("--callgrind", action="store_true",
                         help="count chatd's own instructions for each delivery instead")
+    parser.add_argument("--restart", action="store_true",
+                        help="what clients hear around a restart instead; root, 4 minutes")
     parser.add_argument("--runs", type=int,
                         help="runs of each server (5; quick: 3, and 1 of each peer)")
     parser.add_argument("--minutes", type=float, default=25, help="start no run after so long")
@@ -187,6 +195,8 @@ def main():
     most = peers.raise_descriptors()
     if options.callgrind:
         return callgrind.main(place)
+    if options.restart:
+        return restart.main(place, options.runs or 3, Path(options.results or place.build / "results"))
     if len(cpus) == 1:
         print("only one CPU: server and load share it", flush=True)
     peers.fetch(place)

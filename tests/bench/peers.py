@@ -167,8 +167,9 @@ class Chatd(Peer):
 
     listening = r"^listening on 127\.0\.0\.1:(\d+)$"
 
-    def __init__(self, name="chatd", trace="file", more="", journal=False):
-        self.name, self.trace, self.more, self.journal = name, trace, more, journal
+    def __init__(self, name="chatd", trace="file", mode="lines", journal=False):
+        self.name, self.trace, self.mode, self.journal = name, trace, mode, journal
+        self.protocol = "chat" if mode == "chat" else "raw"
 
     def locate(self, place):
         path = place.build / "src/chatd"
@@ -180,7 +181,8 @@ class Chatd(Peer):
         path = work / "chatd.conf"
         path.write_text('listen = [ "127.0.0.1:0" ];\n'
                         "limits = { clients = 20000; };\n"
-                        f"trace = {'false' if self.trace == 'off' else 'true'};\n{self.more}")
+                        f"trace = {'false' if self.trace == 'off' else 'true'};\n"
+                        f'mode = "{self.mode}";\n')
         return path
 
     @staticmethod

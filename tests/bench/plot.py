@@ -104,7 +104,7 @@ def table(markdown):
     for line in markdown.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if names is None:
-            names = cells[1:] if line.startswith("|") and "chatd" in cells else None
+            names = cells[1:] if line.startswith("|") and "chatd" in cells[1:] else None
         elif not line.startswith("|"):
             break
         elif not cells[0].startswith("-"):

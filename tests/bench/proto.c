@@ -146,6 +146,19 @@ raw_item(const char *buf, size_t len, const char **payload)
 	return item;
 }
 
+/* Mode chat of chatd: a name in front of each line. */
+
+static size_t
+chat_item(const char *buf, size_t len, const char **payload)
+{
+	size_t item = skip_line(buf, len);
+
+	*payload = NULL;
+	if (item > RAW + 2 && memcmp(buf + item - RAW - 2, ": ", 2) == 0)
+		*payload = buf + item - RAW;
+	return item;
+}
+
 /* IRC: ngircd. Everybody is in the channel #b. */
 
 static size_t
@@ -271,6 +284,7 @@ proto_find(const char *name)
 {
 	static const struct proto protos[] = {
 	    {"raw", false, true, raw_login, raw_publish, raw_item},
+	    {"chat", false, false, raw_login, raw_publish, chat_item},
 	    {"irc", false, false, irc_login, irc_publish, irc_item},
 	    {"redis", true, false, redis_login, redis_publish, redis_item},
 	    {"mqtt", false, false, mqtt_login, mqtt_publish, mqtt_item},

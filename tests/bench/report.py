@@ -9,6 +9,7 @@ ROWS = {"round=1": "line by line", "round=2": "two lines at a time",
 EACH = {"round=1": "one line each", "round=2": "two lines each"}  # where many speak
 
 LIMIT = "send loop"
+VARIANTS = ("trace", "mode") # groups, and servers, of chatd beside itself
 
 
 def kind(figure):
@@ -69,7 +70,7 @@ def grid(head, rows):
 def scenarios(result):
     """(title, runs by server, kind) of each row that has a cost."""
     for group, figures in result["figures"].items():
-        if group.startswith("trace"):
+        if group.startswith(VARIANTS):
             continue
         for wanted, words in ROWS.items():
             if any(f for runs in figures.values() for f in picked(runs, wanted)):
@@ -177,17 +178,17 @@ def crowd_table(result, names):
     return "\nMany clients:\n\n" + grid(["", *names], rows)
 
 
-def trace_table(result):
+def variants_table(result, kind_of, words_for):
     rows, names = [], []
     for group, figures in result["figures"].items():
-        if not group.startswith("trace"):
+        if not group.startswith(kind_of):
             continue
         names = list(figures)
         for wanted, words in ROWS.items():
             off = picked(figures[names[0]], wanted)
             if not any(off):
                 continue
-            row = [f"{group.removeprefix('trace, ')}, {words}"]
+            row = [f"{group.removeprefix(kind_of + ', ')}, {words}"]
             for name in names:
                 theirs = picked(figures[name], wanted)
                 cell = number(median([cost(f) if f else None for f in theirs]))
@@ -195,12 +196,12 @@ def trace_table(result):
                     cell += f" (x {number(ratio(theirs, off, cost), 2)})"
                 row.append(cell)
             rows.append(row)
-    return ("\nThe trace, CPU ns for each line delivered:\n\n" + grid(["", *names], rows)
+    return (f"\n{words_for}, CPU ns for each line delivered:\n\n" + grid(["", *names], rows)
             if rows else "")
 
 
 def table(result):
-    names = [n for n in result["settings"] if not n.startswith("trace")
+    names = [n for n in result["settings"] if not n.startswith(VARIANTS)
              and any(any(runs) for f in result["figures"].values() for runs in [f.get(n, [])])]
     notes = {name: f" [{i + 1}]" for i, name in enumerate(names)}
     host = result["machine"]
@@ -215,7 +216,8 @@ def table(result):
         text += "Time was short: not all runs were made.\n\n"
     if "chatd" in names and any(True for _ in scenarios(result)):
         text += cost_table(result, names, notes) + rate_table(result, names)
-    text += latency_table(result, names) + crowd_table(result, names) + trace_table(result)
+    text += latency_table(result, names) + crowd_table(result, names)
+    text += variants_table(result, "trace", "The trace") + variants_table(result, "mode", "Mode chat")
     text += "\n"
     for i, name in enumerate(names):
         full = f"{name} {result['versions'][name]}".strip()
