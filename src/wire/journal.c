@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define MAGIC   "chatd\n\032"
-#define VERSION 2
+#define VERSION 1
 
 /* Addresses are scarce with 32 bits. */
 #define IS_WIDE         (sizeof(void *) > 4)

@@ -184,13 +184,13 @@ sim_clock_gettime(clockid_t clock, struct timespec *now)
 int
 sim_getrlimit(int resource, struct rlimit *limit)
 {
-	return getrlimit(resource, limit);
+	return getrlimit((__rlimit_resource_t)resource, limit);
 }
 
 int
 sim_setrlimit(int resource, const struct rlimit *limit)
 {
-	return setrlimit(resource, limit);
+	return setrlimit((__rlimit_resource_t)resource, limit);
 }
 
 char *
