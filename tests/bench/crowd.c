@@ -1,7 +1,5 @@
 #include "crowd.h"
 
-#include "meter.h"
-
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,10 +33,10 @@ allocate(size_t count, size_t size)
 }
 
 void
-crowd_init(struct crowd *crowd, const struct proto *proto, int port, pid_t server, bool many,
+crowd_init(struct crowd *crowd, const struct proto *proto, const struct servers *servers, bool many,
     unsigned room)
 {
-	*crowd = (struct crowd){.proto = proto, .port = port, .server = server, .many = many};
+	*crowd = (struct crowd){.proto = proto, .servers = *servers, .many = many};
 	crowd->room = room;
 	crowd->clients = allocate(room, sizeof(*crowd->clients));
 	if (proto->verbatim && !many)
@@ -46,7 +44,7 @@ crowd_init(struct crowd *crowd, const struct proto *proto, int port, pid_t serve
 	crowd->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (crowd->epoll == -1)
 		err(1, "epoll_create1");
-	crowd->first_fds = meter_fds(server);
+	crowd->first_fds = meter_sum(servers, meter_fds);
 }
 
 void
@@ -356,10 +354,12 @@ crowd_send(struct crowd *crowd, unsigned lines)
 static void
 client_open(struct crowd *crowd, struct client *client, unsigned id)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)crowd->port)};
+	const struct servers *servers = &crowd->servers;
+	struct sockaddr_in addr = {.sin_family = AF_INET};
 	int on = 1;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	addr.sin_port = htons(servers->ports[id % servers->port_count]);
 	client->id = id;
 	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd == -1)
@@ -382,7 +382,7 @@ wait_accepted(const struct crowd *crowd, unsigned count)
 	struct timespec pause = {.tv_nsec = 50000};
 
 	/* A server that waits in accept has a descriptor at hand: one less is enough. */
-	while (meter_fds(crowd->server) + 1 < crowd->first_fds + count) {
+	while (meter_sum(&crowd->servers, meter_fds) + 1 < crowd->first_fds + count) {
 		if (clock_ns() > deadline)
 			return false;
 		nanosleep(&pause, NULL);

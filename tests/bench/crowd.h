@@ -8,6 +8,7 @@
 #ifndef BENCH_CROWD_H
 #define BENCH_CROWD_H
 
+#include "meter.h"
 #include "proto.h"
 #include "secure.h"
 
@@ -37,15 +38,14 @@ struct faults {
 
 struct crowd {
 	const struct proto *proto;
-	int port;
+	struct servers servers;
 	SSL_CTX *tls; /* the clients speak it, unless it is NULL */
-	pid_t server;
-	bool many; /* all speak; else only client 0, which does not listen */
+	bool many;    /* all speak; else only client 0, which does not listen */
 	int epoll;
 	struct client *clients;
 	unsigned size, room;
 	unsigned backlog;     /* connections that may wait for the server's accept */
-	uint64_t first_fds;   /* descriptors of the server without clients */
+	uint64_t first_fds;   /* descriptors of the servers without clients */
 	uint32_t sync;        /* last sync line sent */
 	uint32_t seq;         /* lines each sender has sent, ever */
 	char *image;          /* the last IMAGE_LINES of them, if one speaks raw */
@@ -57,8 +57,9 @@ struct crowd {
 	struct faults faults;
 };
 
-void crowd_init(struct crowd *crowd, const struct proto *proto, int port, pid_t server, bool many,
-    unsigned room);
+/* The clients are dealt out to the ports in turn. */
+void crowd_init(struct crowd *crowd, const struct proto *proto, const struct servers *servers,
+    bool many, unsigned room);
 void crowd_free(struct crowd *crowd);
 
 /* Connects until there are size clients; returns when the server has accepted them. */

@@ -16,8 +16,10 @@
  *	idle=SECONDS		nobody speaks
  *
  * With -m all speak, not only one; with -t they speak TLS. BACKLOG is how many connections the
- *server lets wait for its accept. Exit status: 0, the figures hold (they tell of lost lines); 1,
- *something failed; 2, not all clients could join.
+ * server lets wait for its accept. PORT and PID can be lists with commas: then the clients are
+ *dealt out to the ports, and what the processes cost is added up; count stops the first one. Exit
+ *status: 0, the figures hold (they tell of lost lines); 1, something failed; 2, not all clients
+ *could join.
  */
 #include "crowd.h"
 #include "meter.h"
@@ -46,7 +48,7 @@ struct mark {
 static struct mark
 mark_now(const struct crowd *crowd)
 {
-	return (struct mark){clock_ns(), meter_cpu(crowd->server)};
+	return (struct mark){clock_ns(), meter_sum(&crowd->servers, meter_cpu)};
 }
 
 static uint64_t
@@ -151,10 +153,10 @@ command_count(struct crowd *crowd, unsigned lines, unsigned rounds)
 	crowd_reset(crowd);
 	start = mark_now(crowd);
 	for (unsigned i = 1; i <= rounds; i++) {
-		meter_freeze(crowd->server);
+		meter_freeze(crowd->servers.pids[0]);
 		crowd_expect(crowd, (uint64_t)i * lines * crowd_gain(crowd));
 		crowd_send(crowd, lines);
-		meter_thaw(crowd->server);
+		meter_thaw(crowd->servers.pids[0]);
 		if (!wait_for_all(crowd))
 			break;
 	}
@@ -223,7 +225,7 @@ static bool
 command_memory(const struct crowd *crowd)
 {
 	printf("{\"command\":\"memory\",\"clients\":%u,\"bytes\":%" PRIu64 "}\n", crowd->size,
-	    meter_memory(crowd->server));
+	    meter_sum(&crowd->servers, meter_memory));
 	return true;
 }
 
@@ -236,14 +238,14 @@ command_idle(const struct crowd *crowd, double seconds)
 
 	span.tv_nsec = (long)((seconds - (double)span.tv_sec) * 1e9);
 	sleep(1); /* what the last command set off has come to rest */
-	wakeups = meter_wakeups(crowd->server);
+	wakeups = meter_sum(&crowd->servers, meter_wakeups);
 	start = mark_now(crowd);
 	nanosleep(&span, NULL);
 	end = mark_now(crowd);
 	printf("{\"command\":\"idle\",\"clients\":%u,\"wall_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64
 	       ",\"wakeups\":%" PRIu64 "}\n",
 	    crowd->size, end.wall - start.wall, end.cpu - start.cpu,
-	    meter_wakeups(crowd->server) - wakeups);
+	    meter_sum(&crowd->servers, meter_wakeups) - wakeups);
 	return true;
 }
 
@@ -292,10 +294,40 @@ room_for(char *const *commands)
 	return room;
 }
 
+/* Numbers with commas in between. */
+static unsigned
+read_numbers(const char *text, long numbers[SERVERS])
+{
+	unsigned count = 0;
+	char *end;
+
+	do {
+		if (count == SERVERS)
+			errx(1, "%s: more than %d", text, SERVERS);
+		numbers[count++] = strtol(text, &end, 10);
+		text = end + 1;
+	} while (*end == ',');
+	return count;
+}
+
+static void
+read_servers(struct servers *servers, const char *ports, const char *pids)
+{
+	long numbers[SERVERS];
+
+	servers->port_count = read_numbers(ports, numbers);
+	for (unsigned i = 0; i < servers->port_count; i++)
+		servers->ports[i] = (uint16_t)numbers[i];
+	servers->pid_count = read_numbers(pids, numbers);
+	for (unsigned i = 0; i < servers->pid_count; i++)
+		servers->pids[i] = (pid_t)numbers[i];
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct proto *proto;
+	struct servers servers;
 	struct crowd crowd;
 	bool many = false, tls = false;
 	unsigned backlog = 1000;
@@ -318,7 +350,8 @@ main(int argc, char **argv)
 	if (proto == NULL)
 		errx(1, "unknown protocol %s", argv[0]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	crowd_init(&crowd, proto, atoi(argv[1]), (pid_t)atoi(argv[2]), many, room_for(argv + 3));
+	read_servers(&servers, argv[1], argv[2]);
+	crowd_init(&crowd, proto, &servers, many, room_for(argv + 3));
 	crowd.backlog = backlog;
 	if (tls)
 		crowd.tls = secure_client();

@@ -26,6 +26,16 @@ clock_ns(void)
 	return to_ns(&ts);
 }
 
+uint64_t
+meter_sum(const struct servers *servers, uint64_t (*meter)(pid_t pid))
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < servers->pid_count; i++)
+		sum += meter(servers->pids[i]);
+	return sum;
+}
+
 /* The clock counts in ns; the ticks of /proc/PID/stat would be too coarse. */
 uint64_t
 meter_cpu(pid_t pid)

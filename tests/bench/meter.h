@@ -7,7 +7,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum {
+	SERVERS = 8 /* at most */
+};
+
+/* The processes that are measured, and the ports on which they serve; mostly one of each. */
+struct servers {
+	pid_t pids[SERVERS];
+	unsigned pid_count;
+	uint16_t ports[SERVERS];
+	unsigned port_count;
+};
+
 uint64_t clock_ns(void);
+
+/* Of all of them together: what one of the functions below says. */
+uint64_t meter_sum(const struct servers *servers, uint64_t (*meter)(pid_t pid));
 
 /* User and system time of all threads, in ns; exits when pid is gone. */
 uint64_t meter_cpu(pid_t pid);

@@ -72,8 +72,8 @@ def nodes(node):
     return lambda addresses, number, **how: [node(addresses, **how) for _ in range(number)]
 
 
-LINKED = r"cluster: linked"
-LOST = r"cluster: .*\d+ entr(y|ies) .*lost"
+LINKED = r"cluster: (linked|resumed)"
+LOST = r"cluster: (\d+) entr(y|ies) lost"
 
 
 def settings(addresses, cluster=""):

@@ -55,7 +55,7 @@ def test_a_user_with_these_rights_and_no_more(engine, nodes, secret):
     talk(*people)
     e.call("CLIENT", "KILL", "TYPE", "normal")  # the rights are enough to come back
     for each in pair:
-        each.stderr.wait_for("cluster: linked", count=2)
+        each.stderr.wait_for(r"cluster: resumed")
     talk(*people)
 
 

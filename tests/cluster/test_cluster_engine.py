@@ -18,7 +18,7 @@ DISK = {
 def held(*nodes):
     """Until each of them has said that its link is lost."""
     for each in nodes:
-        each.stderr.wait_for(r"cluster: .*lost")
+        each.stderr.wait_for(r"cluster: lost")
 
 
 @pytest.mark.parametrize("disk", DISK)
@@ -71,7 +71,7 @@ def test_an_engine_that_stops_for_a_moment_is_not_given_up(engine, nodes):
         e.resume()
         party.goes_on()
     party.check()
-    assert not any(n.stderr.count(r"cluster: .*lost") for n in pair)
+    assert not any(n.stderr.count(r"cluster: lost") for n in pair)
 
 
 def test_an_engine_whose_memory_is_full(engine, nodes):
@@ -227,6 +227,7 @@ def test_a_stream_that_somebody_deletes_between_two_lines(engine, nodes):
         a.send(b"%d\n" % number)
         b.expect(b"%d\n" % number)
         e.call("DEL", "chatd")
+        time.sleep(0.005)  # the first number of the new stream is a time in ms: not that of the last
 
 
 def test_a_stream_that_somebody_deletes_under_load(engine, nodes):

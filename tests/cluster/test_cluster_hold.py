@@ -106,7 +106,7 @@ def test_without_an_engine_nobody_is_heard_and_nobody_is_removed(engine, node):
     a = node(e.path, more="limits = { stall = 1; lag = 1; };")
     speaker, beside = a.clients(2)
     e.kill()
-    a.stderr.wait_for(r"cluster: .*lost")
+    a.stderr.wait_for(r"cluster: lost")
     taken = push(speaker, LINE * 2_000_000)
     assert taken < 32_000_000  # the rest waits in its own socket
     time.sleep(2)
@@ -119,7 +119,7 @@ def test_a_node_that_waits_for_its_engine_hardly_works(engine, node):
     e = engine()
     a = node(e.path)
     e.kill()
-    a.stderr.wait_for(r"cluster: .*lost")
+    a.stderr.wait_for(r"cluster: lost")
     speaker = a.client()
     push(speaker, LINE * 1_000_000, quiet=0.2)
     cpu = a.cpu()
@@ -133,6 +133,6 @@ def test_everybody_goes_on_after_an_engine_was_away(engine, nodes):
     e.kill()
     people = [n.client() for n in pair]
     for each in pair:
-        each.stderr.wait_for(r"cluster: .*lost")
+        each.stderr.wait_for(r"cluster: lost")
     e.start()
     talk(*people)

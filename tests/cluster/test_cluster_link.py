@@ -34,7 +34,7 @@ def test_a_link_that_falls_silent(apart):
     with party:
         party.goes_on()
         p.silence()
-        pair[0].stderr.wait_for(r"cluster: .*lost")
+        pair[0].stderr.wait_for(r"cluster: lost")
         p.mend()
         party.goes_on()
     party.check()
@@ -88,7 +88,7 @@ def test_late_bytes_of_an_old_link(apart):
             party.goes_on()
             p.hold_back()
             lost = pair[0].stderr.mark()
-            pair[0].stderr.wait_for(r"cluster: linked", since=lost)  # 3 s
+            pair[0].stderr.wait_for(r"cluster: resumed", since=lost)  # 3 s
             party.goes_on()
             p.let_go()
             party.goes_on()
