@@ -51,12 +51,12 @@ class Keeper:
         os.execve(self.program, ["chatd", "-c", f"{self.directory}/conf"], env)
 
     def listen_until(self, want):
-        while self.listen(0) != want:
+        while self.listen() != want:
             pass
 
-    def listen(self, flags):
-        """One message; returns its first line."""
-        text, control, _, _ = self.notify.recvmsg(4096, 1000, flags)
+    def listen(self):
+        """One message; returns READY=1, if it says so, or else its first line."""
+        text, control, _, _ = self.notify.recvmsg(4096, 1000)
         lines = text.decode().split("\n")
         name = [line[7:] for line in lines if line.startswith("FDNAME=")]
         for _, _, data in control:
@@ -77,10 +77,12 @@ class Keeper:
         self.pid = None
         self.log.wait_for_end()
         assert not REPORT.search(bytes(self.log.data)), self.log.text()
+        self.notify.setblocking(False)
         try:
             while True:
-                self.listen(socket.MSG_DONTWAIT)
+                self.listen()
         except BlockingIOError:
+            self.notify.settimeout(PATIENCE)
             return status
 
     def client(self):

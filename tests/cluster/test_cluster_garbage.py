@@ -79,7 +79,6 @@ MALFORMED = {
     "long control": ("n", EPOCH, "s", "1", "c", "h" * 1000),
     "too many fields": ("n", EPOCH, "s", "1", "d", "evil\n", "x", "y"),
     "more than a MiB": ("n", EPOCH, "s", "1", "d", b"evil\n" + b"x" * (1 << 20) + b"\n"),
-    "a line that is too long": ("n", EPOCH, "s", "1", "d", b"evil" * 5000 + b"\n"),
     "much": ("n", EPOCH, "s", "1", "d", b"evil\n" * 6_000_000),
 }
 
@@ -106,11 +105,11 @@ def test_what_is_added_is_sanitized_again(engine, node):
 def test_thousands_of_strangers_cost_little_and_hide_nobody(chat):
     e, d, a, b = chat
     before = d.status("VmRSS")
-    for number in range(3000):
+    for number in range(1, 3001):
         add(e, "n", f"{number:016x}", "s", "1", "d", f"{number}\n")
-    b.expect(b"".join(b"%d\n" % n for n in range(3000)))
+    b.expect(b"".join(b"%d\n" % n for n in range(1, 3001)))
     assert d.status("VmRSS") - before < 4000
-    a.read(len(b"".join(b"%d\n" % n for n in range(3000))))
+    a.read(len(b"".join(b"%d\n" % n for n in range(1, 3001))))
     goes_on(d, a, b)
 
 

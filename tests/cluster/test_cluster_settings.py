@@ -22,14 +22,14 @@ def check(tmp):
 
 
 @pytest.mark.parametrize("address", [
-    "127.0.0.1:6379", "[::1]:6379", "10.0.0.5:1", "10.0.0.5:65535", "/run/redis/redis.sock"])
+    "127.0.0.1:6379", "[::1]:6379", "[::1]", "10.0.0.5", "10.0.0.5:1", "10.0.0.5:65535", "/run/redis/redis.sock"])
 def test_an_address_that_is_in_order(check, address):
     assert check(settings(address)) == (0, "DIR/chatd.conf: ok\n")
 
 
 @pytest.mark.parametrize("address", [
     "", "redis.example:6379", "localhost:x", "127.0.0.1:0", "127.0.0.1:65536", "::1:99999",
-    "/" + "x" * 108, "[::1]", "127.0.0.1:6379:1", "tls://127.0.0.1:6379", " 127.0.0.1:6379"])
+    "/" + "x" * 108, "127.0.0.1:6379:1", "tls://127.0.0.1:6379", " 127.0.0.1:6379"])
 def test_an_address_that_is_not(check, address):
     status, said = check(settings(address))
     assert status == 78 and "DIR/chatd.conf:1: cluster.engine: " in said
@@ -51,7 +51,7 @@ def test_the_number_of_engines_has_a_limit(check):
     'tls = { ca = "/dev/null"; };', 'tls = { colour = "red"; };', "servers = 3;", "engine = [];"])
 def test_a_fault_is_told_with_its_name(check, fault):
     status, said = check(settings("127.0.0.1:6379", fault))
-    assert status == 78 and "cluster." in said
+    assert status == 78 and "cluster" in said
 
 
 def test_a_group_without_an_engine(check):
