@@ -31,7 +31,8 @@ def test_an_engine_that_is_killed(engine, nodes, disk):
             e.kill()
             e.start()
         party.goes_on()
-    party.check()
+    # Without a disk, what one node had read already and another had not is gone: it is said again.
+    party.check(one_order=disk != "none")
 
 
 def test_an_engine_that_forgets_all_when_it_is_killed_and_is_away_for_a_while(engine, nodes):
@@ -44,7 +45,7 @@ def test_an_engine_that_forgets_all_when_it_is_killed_and_is_away_for_a_while(en
         held(*pair)
         e.start()
         party.goes_on()
-    party.check()
+    party.check(one_order=False)
 
 
 def test_an_engine_that_stops_for_longer_than_a_confirmation_takes(engine, nodes):
