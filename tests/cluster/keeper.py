@@ -22,6 +22,7 @@ class Keeper:
         self.port = free_port()
         self.kept, self.pid, self.log = {}, None, None
         self.clients = []
+        self.past = ""  # what those before this one said
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(f"{directory}/notify")
         self.notify.settimeout(PATIENCE)
@@ -76,6 +77,7 @@ class Keeper:
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self.pid = None
         self.log.wait_for_end()
+        self.past += self.log.text() + f"--- ended by {-status}\n"
         assert not REPORT.search(bytes(self.log.data)), self.log.text()
         self.notify.setblocking(False)
         try:

@@ -164,7 +164,8 @@ class Party:
         last = time.monotonic()
         while time.monotonic() < last + quiet:
             for guest in self.guests:
-                self.push(guest) if guest.pending else None
+                if guest.pending:
+                    self.push(guest)
                 if guest.over is None and self.more(guest) and self.hear(guest):
                     last = time.monotonic()
             time.sleep(0.005)

@@ -24,7 +24,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "integration"), HERE]
 from chatd import CHATD  # noqa: E402
 from engine import Engine, EngineError  # noqa: E402
 from keeper import Keeper  # noqa: E402
-from party import Party  # noqa: E402
+from party import Party, difference  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 
@@ -39,6 +39,7 @@ class Storm:
                       for n, link in enumerate(self.links)]
         for each in self.nodes:
             each.start()
+            each.log.wait_for("cluster: linked")
 
     def pause(self, longest=0.5):
         time.sleep(self.dice.choice([0, self.dice.uniform(0, longest)]))
@@ -124,7 +125,7 @@ def main():
             run(storm, options)
         except BaseException:
             for each in storm.nodes:
-                print(each.log.text()[-2000:], "---", sep="\n")
+                print(each.past + each.log.text(), "---", sep="\n")
             print("seed", options.seed)
             raise
         finally:
@@ -148,6 +149,13 @@ def run(storm, options):
             if storm.dice.random() < 0.7:
                 party.goes_on(storm.dice.randrange(1, 500))
         party.goes_on()
+    try:
+        party.settle()
+    except AssertionError:
+        most = max((g.lines() for g in party.listeners), key=len)
+        for each in party.listeners:
+            print(f"node {each.node}:", difference(most, each.lines()))
+        raise
     print(f"{party.check()} lines delivered, none lost, none twice, in one order")
 
 

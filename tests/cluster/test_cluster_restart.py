@@ -20,6 +20,7 @@ def kept(tmp):
     def make(addresses, more=""):
         made.append(Keeper(CHATD, f"{tmp}/{len(made)}", settings(addresses) + more))
         made[-1].start()
+        made[-1].log.wait_for("cluster: linked")
         return made[-1]
 
     yield make
