@@ -45,6 +45,7 @@ exchange_open(struct exchange *exchange, int lowest, source_tell *tell)
 	}
 	exchange->channel->session.lowest = lowest;
 	exchange->changed = true;
+	exchange->pressure->ceiling = 0;
 	return 0;
 }
 
