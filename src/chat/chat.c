@@ -2,6 +2,8 @@
 
 #include <sys/param.h>
 
+#include "base/log.h"
+
 #define END "the server ends"
 
 void
@@ -49,6 +51,10 @@ free_rooms(struct chat *chat)
 void
 chat_free(struct chat *chat)
 {
+	if (exchange_pending(&chat->exchange) > 0)
+		log_warn("cluster: %zu bytes did not come back from the engine before the end: "
+			 "perhaps nobody has heard them",
+		    exchange_pending(&chat->exchange));
 	FDSET_FOREACH(sd, &chat->pool.members)
 		leaving_remove(&chat->leaving, chat->pool.conns[sd], END);
 	lobby_free(&chat->lobby);

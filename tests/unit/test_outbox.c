@@ -223,8 +223,11 @@ TEST(parts_of_any_size_come_out_as_they_went_in)
 
 TEST(what_does_not_fit_together_is_not_sound)
 {
+	char *memory = calloc(1, OUTBOX_MEMORY);
 	struct outbox good, bad;
 
+	outbox_close(&outbox);
+	assert_int_equal(outbox_open(&outbox, memory), 0);
 	say(1, "one\n");
 	outbox_make(&outbox, STREAM_LINES);
 	outbox_make(&outbox, STREAM_GO);
@@ -253,6 +256,7 @@ TEST(what_does_not_fit_together_is_not_sound)
 	WRONG(bad.owns = true);
 	outbox.entries[1].kind = STREAM_HOLD;
 	WRONG(bad.owns = true);
+	free(memory);
 }
 
 TEST(without_memory_there_is_none)
