@@ -82,7 +82,7 @@ bool exchange_is_settled(const struct exchange *exchange);
 
 /* Bytes that were accepted and have not come back. */
 size_t exchange_pending(const struct exchange *exchange);
-/* For STATUS= and the report: "linked", "held 14 s: ..."; NULL: there is no cluster. */
+/* For STATUS= and the report: "cluster linked", "held 14 s: ..."; NULL: there is no cluster. */
 const char *exchange_status(const struct exchange *exchange, char text[SESSION_STATUS]);
 
 /* Does what is due, and says how much the next pass may receive. Returns when to call again, or

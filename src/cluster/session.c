@@ -275,7 +275,7 @@ session_status(const struct session *session, char text[SESSION_STATUS])
 	char place[ADDR_TEXT];
 
 	if (session->live)
-		strlcpy(text, "linked", SESSION_STATUS);
+		strlcpy(text, "cluster linked", SESSION_STATUS);
 	else if (session->why[0] != '\0')
 		snprintf(text, SESSION_STATUS, "held %" PRId64 " s: %s", seconds, session->why);
 	else

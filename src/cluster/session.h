@@ -68,7 +68,7 @@ void session_flush(struct session *session);
 /* Reads nothing for now, or again. */
 void session_pause(struct session *session, bool paused);
 
-/* "linked", or "held 14 s: 10.0.0.5:6379 refused". Returns text. */
+/* "cluster linked", or "held 14 s: 10.0.0.5:6379 refused". Returns text. */
 const char *session_status(const struct session *session, char text[SESSION_STATUS]);
 
 /* Connects, if it is time, and drops links that do not answer. Returns when to call again, or

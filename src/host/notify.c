@@ -190,7 +190,7 @@ tell_status(struct notify *notify, uint32_t clients, uint64_t lines, const char 
 	}
 	snprintf(text, sizeof(text), "STATUS=%" PRIu32 " client%s, %" PRIu64 " line%s%s%s", clients,
 	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s",
-	    cluster != NULL ? "; cluster " : "", cluster != NULL ? cluster : "");
+	    cluster != NULL ? "; " : "", cluster != NULL ? cluster : "");
 	if (tell(notify, text) == 0) {
 		notify->clients = clients;
 		notify->lines = lines;

@@ -72,7 +72,7 @@ report_write(const struct chat *chat, int64_t started)
 		    chat->pressure.above == 1 ? "s" : "");
 	log_info("report: %u client%s, %" PRIu64 " line%s, up for %" PRId64 " s, %s%s%s",
 	    pool->count, plural(pool->count), chat->broadcast.lines, plural(chat->broadcast.lines),
-	    seconds_since(started), held, exchange_is_on(&chat->exchange) ? "; cluster " : "",
+	    seconds_since(started), held, exchange_is_on(&chat->exchange) ? "; " : "",
 	    exchange_is_on(&chat->exchange) ? exchange_status(&chat->exchange, cluster) : "");
 	for (uint32_t i = 0; i < count; i++)
 		write_client(&chat->roster, &first[i]);

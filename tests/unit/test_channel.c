@@ -222,7 +222,7 @@ TEST(at_first_it_is_held_and_says_so)
 	assert_non_null(
 	    strstr(session_status(&channel->session, text), "held 0 s: connecting to /"));
 	link_up();
-	assert_string_equal(session_status(&channel->session, text), "linked");
+	assert_string_equal(session_status(&channel->session, text), "cluster linked");
 }
 
 TEST(what_is_said_is_heard_once_it_has_come_back)

@@ -278,10 +278,10 @@ TEST(the_report_knows_how_it_is)
 
 	assert_non_null(strstr(exchange_status(&party.chat.exchange, text), "held 0 s"));
 	link_up();
-	assert_string_equal(exchange_status(&party.chat.exchange, text), "linked");
+	assert_string_equal(exchange_status(&party.chat.exchange, text), "cluster linked");
 	give(5, 1, "c", "h");
 	assert_string_equal(
-	    exchange_status(&party.chat.exchange, text), "linked, another node holds");
+	    exchange_status(&party.chat.exchange, text), "cluster linked, another node holds");
 }
 
 int
