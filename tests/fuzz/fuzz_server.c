@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "base/log.h"
 #include "base/trace.h"
@@ -84,7 +85,7 @@ has(const fd_set *set, int fd)
 {
 	const unsigned long *words = (const unsigned long *)set;
 
-	return (words[fd / 64] >> (fd % 64) & 1) != 0;
+	return (words[fd / NFDBITS] >> (fd % NFDBITS) & 1) != 0;
 }
 
 static void
@@ -92,7 +93,7 @@ take_away(fd_set *set, int fd)
 {
 	unsigned long *words = (unsigned long *)set;
 
-	words[fd / 64] &= ~(1UL << (fd % 64));
+	words[fd / NFDBITS] &= ~(1UL << (fd % NFDBITS));
 }
 
 /* What select is asked. */
@@ -272,8 +273,8 @@ int
 sim_pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed,
     const struct timespec *timeout, const sigset_t *mask)
 {
-	size_t words = (size_t)(count + 63) / 64 * sizeof(unsigned long);
-	unsigned long asked[2][WORLD_FDS / 64];
+	size_t words = howmany((size_t)count, NFDBITS) * sizeof(unsigned long);
+	unsigned long asked[2][WORLD_FDS / NFDBITS];
 	int64_t wait =
 	    timeout != NULL ? timeout->tv_sec * CLOCK_SECOND + timeout->tv_nsec / 1000 : -1;
 	unsigned hidden = 0;

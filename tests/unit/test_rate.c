@@ -254,6 +254,7 @@ TEST(where_memory_is_refused_the_debts_stay)
 	int size = rate->size;
 
 	charge(1000, 0);
+	assert_int_equal(rate_reserve(rate, size - 1), 0);
 	seam_fail(SEAM_MEMORY, 0, SEAM_ALWAYS, ENOMEM);
 	assert_int_equal(rate_reserve(rate, size - 1), 0);
 	assert_int_equal(rate_reserve(rate, size), -1);
