@@ -431,6 +431,19 @@ TEST(one_that_was_read_behind_the_back_of_the_journal_ends_alone)
 	assert_non_null(strstr(party_log(), "sd B ends: nobody knows what it said last\n"));
 }
 
+TEST(what_was_received_for_somebody_else_is_not_said_by_another)
+{
+	party_say(a, "hello\n");
+	receive(a);
+	journal->head->receiver_id = ledger_record(b->sd)->id;
+	heir_kill();
+	heir_succeed();
+	assert_int_equal(heir_lost, 1);
+	assert_non_null(strstr(party_log(), "sd A ends: nobody knows what it said last\n"));
+	party_settle();
+	party_expect(c, "");
+}
+
 TEST(one_that_has_got_more_than_the_journal_has_ends_alone)
 {
 	speak("hello\n");
@@ -588,8 +601,9 @@ damage_mark_ahead(void)
 static void
 damage_mark_behind(void)
 {
-	mark_of(b)->entry = journal->next->head - journal->ring - 1;
-	mark_of(b)->sum = ledger_mark_sum(mark_of(b));
+	/* By more entries than there are. */
+	valid_turn()->head += 2 * journal->ring;
+	sum_turn();
 }
 
 static void
@@ -841,6 +855,7 @@ main(void)
 	    HELD_TEST(a_hold_that_is_damaged_or_of_somebody_else_begins_anew),
 	    TAKEOVER_TEST(one_whose_last_send_nobody_knows_ends_alone),
 	    TAKEOVER_TEST(one_that_was_read_behind_the_back_of_the_journal_ends_alone),
+	    TAKEOVER_TEST(what_was_received_for_somebody_else_is_not_said_by_another),
 	    TAKEOVER_TEST(one_that_has_got_more_than_the_journal_has_ends_alone),
 	    TAKEOVER_TEST(a_socket_of_another_kind_than_recorded_ends_alone),
 	    TAKEOVER_TEST(memory_that_is_refused_at_any_moment_loses_nobody),
