@@ -602,7 +602,7 @@ static void
 damage_mark_behind(void)
 {
 	/* By more entries than there are. */
-	valid_turn()->head += 2 * journal->ring;
+	journal_turn()->head += 2 * journal->ring;
 	sum_turn();
 }
 
