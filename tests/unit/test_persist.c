@@ -146,7 +146,7 @@ TEST(a_state_that_is_damaged_is_not_used)
 
 	live();
 	record();
-	kept = &journal->head->channels[journal->head->turns[journal->head->turn].channel];
+	kept = &journal->head->channels[journal_turn()->channel];
 	for (size_t i = 0; i < size; i++) {
 		char *byte = (char *)kept + i;
 
