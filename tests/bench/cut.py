@@ -222,7 +222,7 @@ def table(place):
         try:
             setup = kind(place, 2, with_link=True)
         except peers.Missing as why:
-            rows.append(f"| {kind.name} | {why} | | | |")
+            rows.append(f"| {kind.title} | {why} | | | |")
             continue
         try:
             people = [person(port, name) for number, port in enumerate(setup.ports)
@@ -231,5 +231,5 @@ def table(place):
             talk(people, setup)
         finally:
             setup.stop()
-        rows.append(f"| {kind.name} | " + " | ".join(f"{n:,}" for n in account(people)) + " |")
+        rows.append(f"| {kind.title} | " + " | ".join(f"{n:,}" for n in account(people)) + " |")
     return "\n".join(rows)

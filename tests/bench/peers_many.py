@@ -16,6 +16,7 @@ class Many:
     the last server and the others, if asked for."""
 
     name = protocol = ""
+    title = ""  # of two, in the table of a cut
 
     def __init__(self, place, number, with_link=False):
         self.place, self.number = place, number
@@ -81,7 +82,7 @@ def redis(port, **more):
 class Cluster(Many):
     """chatd; number 0: one, without an engine."""
 
-    name, protocol = "chatd", "raw"
+    name, protocol, title = "chatd", "raw", "2 chatd and engine"
     engine_options = {}
 
     def start(self):
@@ -116,7 +117,7 @@ class ClusterOnDisk(Cluster):
 class Mosquitto(Many):
     """Bridges lead from all others to the first one."""
 
-    name, protocol = "mosquitto bridge", "mqtt"
+    name, protocol, title = "mosquitto bridge", "mqtt", "2 mosquitto, a bridge"
     qos = 0
 
     def start(self):
@@ -138,13 +139,13 @@ class Mosquitto(Many):
 
 
 class MosquittoSafe(Mosquitto):
-    name, qos = "mosquitto bridge, QoS 1", 1
+    name, qos, title = "mosquitto bridge, QoS 1", 1, "2 mosquitto, a bridge, QoS 1"
 
 
 class PubSub(Many):
     """One Redis; the link is what the clients of the last server have between them and it."""
 
-    name, protocol = "redis pub/sub", "redis"
+    name, protocol, title = "redis pub/sub", "redis", "1 redis, pub/sub"
 
     def start(self):
         port = free_port()

@@ -19,7 +19,7 @@ def apart(engine, proxy, node):
 
 def test_a_link_that_is_cut_again_and_again(apart):
     p, *pair = apart
-    party = Party(pair, batch=20)
+    party = Party(pair, batch=10)
     with party:
         for _ in range(10):
             party.goes_on()
