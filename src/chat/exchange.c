@@ -299,6 +299,9 @@ send_made(struct exchange *exchange)
 	channel_hold(channel, pressure_holds(exchange->pressure));
 	channel_make(channel);
 	exchange->changed |= channel->sender.outbox.last != last;
+	/* From there a successor goes on, also if nobody has said anything yet. */
+	exchange->changed |= channel->learned != exchange->learned;
+	exchange->learned = channel->learned;
 	settle(exchange);
 	channel_flush(channel);
 }

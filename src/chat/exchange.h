@@ -40,6 +40,7 @@ struct exchange {
 	struct intake intake;
 	struct owners owners;
 	bool changed; /* what outlives the process, since it was recorded */
+	bool learned; /* the place in the stream is known, and recorded */
 };
 
 void exchange_init(struct exchange *exchange, struct pressure *pressure);

@@ -78,6 +78,22 @@ def test_kills_of_all_at_any_time(engine, kept):
     party.check()
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGKILL])
+@pytest.mark.parametrize("entries", [0, 1])
+def test_a_restart_before_anything_was_said(engine, kept, number, entries):
+    """What is said while a node is away reaches its clients, also if that node had heard nothing yet."""
+    e = engine()
+    for _ in range(entries):
+        e.call("XADD", "chatd", "*", "n", "00000000deadbeef", "s", "1", "d", "before\n")
+    here, away = kept(e.path), kept(e.path)
+    a, beside, far = here.client(), here.client(), away.client()
+    away.end(number)
+    a.send(b"meanwhile\n")
+    beside.expect(b"meanwhile\n")
+    away.start()
+    far.expect(b"meanwhile\n")
+
+
 def test_half_a_line_and_what_nobody_has_read_yet_survive(engine, kept):
     e = engine()
     pair = [kept(e.path), kept(e.path)]
