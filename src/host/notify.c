@@ -189,8 +189,8 @@ tell_status(struct notify *notify, uint32_t clients, uint64_t lines, const char 
 		return;
 	}
 	snprintf(text, sizeof(text), "STATUS=%" PRIu32 " client%s, %" PRIu64 " line%s%s%s", clients,
-	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s",
-	    cluster != NULL ? "; " : "", cluster != NULL ? cluster : "");
+	    clients == 1 ? "" : "s", lines, lines == 1 ? "" : "s", cluster != NULL ? "; " : "",
+	    cluster != NULL ? cluster : "");
 	if (tell(notify, text) == 0) {
 		notify->clients = clients;
 		notify->lines = lines;
