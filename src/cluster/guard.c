@@ -65,6 +65,9 @@ take_string(struct guard *guard, int64_t number, bool out, guard_pass *pass, voi
 		return 0;
 	if (number > GUARD_STRING)
 		return pass(context, "$0\r\n\r\n", 6);
+	guard->bytes += guard->string;
+	if (guard->bytes > GUARD_BYTES)
+		return -1;
 	return pass(context, guard->line, guard->len);
 }
 
@@ -106,7 +109,7 @@ gather_line(struct guard *guard, const char *data, size_t len, guard_pass *pass,
 		return -1;
 	guard->len = 0;
 	if (guard->expected == 0)
-		guard->values = 0;
+		guard->values = guard->bytes = 0;
 	return (int64_t)part;
 }
 

@@ -15,6 +15,7 @@
 #define GUARD_STRING 1048576 /* bytes of a string: the data of the largest entry */
 #define GUARD_LIST   8       /* values in a list: entries of a reply, fields of an entry */
 #define GUARD_VALUES 4096    /* values in a reply, with those of lists within lists */
+#define GUARD_BYTES  (65U << 20) /* of the strings in a reply: entries whose fields are all as long */
 #define GUARD_LINE   1024    /* bytes of a status, an error or a number */
 
 struct guard {
@@ -23,6 +24,7 @@ struct guard {
 	uint64_t string;   /* bytes of a string that are still to come, its end included */
 	uint64_t expected; /* values until the reply is whole */
 	uint64_t values;   /* in this reply */
+	uint64_t bytes;    /* of its strings */
 	uint64_t left_out; /* values to come that are left out */
 	int leaves_out;    /* the string that comes is left out */
 };

@@ -142,6 +142,33 @@ TEST(a_reply_has_so_many_values_at_most)
 	assert_null(pass_in(text, strlen(text), 4096));
 }
 
+static int
+ignore(void *context, const char *data, size_t len)
+{
+	(void)context;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+/* The largest reply of an engine in order passes: 8 entries, each with an id and 8 such strings. */
+TEST(the_strings_of_a_reply_have_so_many_bytes_at_most)
+{
+	struct guard guard = {.len = 0};
+	const char *text = with_string(GUARD_STRING - 2);
+	size_t head = strlen("*2\r\n"), len = strlen(text) - strlen(":7\r\n") - head;
+
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(guard_feed(&guard, "*8\r\n", 4, ignore, NULL), 0);
+	for (unsigned i = 0; i < GUARD_BYTES / GUARD_STRING; i++) {
+		if (i > 0 && i % 7 == 0)
+			assert_int_equal(guard_feed(&guard, "*8\r\n", 4, ignore, NULL), 0);
+		assert_int_equal(guard_feed(&guard, text + head, len, ignore, NULL), 0);
+	}
+	assert_int_equal(guard_feed(&guard, "$-1\r\n:1\r\n", 9, ignore, NULL), 0);
+	assert_int_equal(guard_feed(&guard, "$0\r\n", 4, ignore, NULL), -1);
+}
+
 TEST(values_of_another_reply_count_anew)
 {
 	struct guard guard = {.len = 0};
@@ -149,6 +176,15 @@ TEST(values_of_another_reply_count_anew)
 	passed_len = 0;
 	for (int i = 0; i < 2 * GUARD_VALUES; i++)
 		assert_int_equal(guard_feed(&guard, ":1\r\n", 4, take, NULL), 0);
+}
+
+TEST(bytes_of_another_reply_count_anew)
+{
+	struct guard guard = {.len = 0};
+	const char *text = with_string(GUARD_STRING - 2);
+
+	for (unsigned i = 0; i < 2 * GUARD_BYTES / GUARD_STRING; i++)
+		assert_int_equal(guard_feed(&guard, text, strlen(text), ignore, NULL), 0);
 }
 
 TEST(a_library_that_fails_ends_the_link)
@@ -183,7 +219,9 @@ main(void)
 	    cmocka_unit_test(a_string_that_is_too_long_is_left_out),
 	    cmocka_unit_test(a_list_that_is_too_long_is_left_out),
 	    cmocka_unit_test(a_reply_has_so_many_values_at_most),
+	    cmocka_unit_test(the_strings_of_a_reply_have_so_many_bytes_at_most),
 	    cmocka_unit_test(values_of_another_reply_count_anew),
+	    cmocka_unit_test(bytes_of_another_reply_count_anew),
 	    cmocka_unit_test(a_library_that_fails_ends_the_link),
 	    cmocka_unit_test(any_bytes_are_either_passed_or_refused),
 	};
