@@ -122,7 +122,15 @@ next_reply(struct session *session, struct link *link)
 struct redisReply *
 session_reply(struct session *session)
 {
-	return session->stands ? next_reply(session, &session->reader) : NULL;
+	struct redisReply *reply =
+	    session->stands ? next_reply(session, &session->reader) : NULL;
+
+	/* One thing is asked at a time, so what is still to be asked has no reply yet. */
+	if (reply == NULL || command_bytes(&session->reader.commands) == 0)
+		return reply;
+	reply_free(reply);
+	session_fail(session, "answers what it was not asked");
+	return NULL;
 }
 
 /* Each one means that an entry was taken. */

@@ -417,6 +417,20 @@ TEST(bytes_that_are_no_reply_end_the_links)
 	assert_false(channel_is_open(channel));
 }
 
+/* Otherwise each would be answered with another question, and nobody reads them. */
+TEST(replies_to_nothing_end_the_links)
+{
+	link_up();
+	put_text(reader, NOTHING);
+	settle();
+	assert_string_equal(asked(reader), WAIT("0-0"));
+	assert_true(channel_is_open(channel));
+	put_text(reader, NOTHING NOTHING);
+	settle();
+	assert_non_null(strstr(caught(STDERR_FILENO), "answers what it was not asked"));
+	assert_false(channel_is_open(channel));
+}
+
 TEST(an_entry_has_three_seconds_to_come_back)
 {
 	link_up();
@@ -560,6 +574,7 @@ main(void)
 	    CASE(what_the_engine_has_lost_is_sent_again_and_not_heard_again),
 	    CASE(an_error_drops_both_links_and_is_told),
 	    CASE(bytes_that_are_no_reply_end_the_links),
+	    CASE(replies_to_nothing_end_the_links),
 	    CASE(an_entry_has_three_seconds_to_come_back),
 	    CASE(an_engine_has_three_seconds_to_answer),
 	    CASE(idle_it_has_no_deadline),

@@ -66,7 +66,9 @@ link_up(void)
 	set_nonblocking(reader);
 	party_settle();
 	put_text(writer, "+OK\r\n");
-	put_text(reader, "+OK\r\n*0\r\n*-1\r\n");
+	put_text(reader, "+OK\r\n*0\r\n");
+	party_settle();
+	put_text(reader, "*-1\r\n");
 	party_settle();
 	assert_true(channel_is_open(CHANNEL));
 	get_text(writer, NULL);
