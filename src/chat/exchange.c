@@ -196,7 +196,7 @@ say_own(struct exchange *exchange, uint64_t seq)
 	uint64_t begin, end;
 	struct outbox_part part;
 
-	/* Somebody else has taken the name of this node. */
+	/* It was not kept, and cannot be new. */
 	if (seq < outbox->first || seq > outbox->last)
 		return true;
 	begin = outbox_begin(outbox, seq);
@@ -298,7 +298,8 @@ send_made(struct exchange *exchange)
 
 	channel_hold(channel, pressure_holds(exchange->pressure));
 	channel_make(channel);
-	exchange->changed |= channel->sender.outbox.last != last;
+	exchange->changed |= channel->renamed || channel->sender.outbox.last != last;
+	channel->renamed = false;
 	/* From there a successor goes on, also if nobody has said anything yet. */
 	exchange->changed |= channel->learned != exchange->learned;
 	exchange->learned = channel->learned;

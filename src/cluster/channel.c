@@ -210,6 +210,16 @@ pass(struct channel *channel, const struct stream_entry *entry)
 	return is_new;
 }
 
+/* A number that this node never gave: from there on all nodes leave out what bears its name. */
+static void
+rename_node(struct channel *channel)
+{
+	sender_rename(&channel->sender);
+	channel->own_seen = channel->sender.outbox.confirmed;
+	channel->renamed = true;
+	log_limited(LOG_CLUSTER, "cluster: somebody uses the name of this node, which takes another");
+}
+
 /* The next entry of the reply. Returns whether it is one of lines that is new. */
 static bool
 take_entry(struct channel *channel, const struct redisReply *entries)
@@ -220,6 +230,8 @@ take_entry(struct channel *channel, const struct redisReply *entries)
 		fail(channel, NO_STREAM);
 		return false;
 	}
+	if (channel_is_own(channel, &entry) && entry.seq > channel->sender.outbox.last)
+		rename_node(channel);
 	sender_progressed(&channel->sender);
 	if (entry.kind == STREAM_LINES && filter_is_new(&channel->filter, entry.epoch, entry.seq)) {
 		channel->entry = entry;

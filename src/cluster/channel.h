@@ -76,6 +76,7 @@ struct channel {
 	uint64_t said;               /* and how much of it; the caller's */
 	bool reads_again;            /* from the origin, until it is live */
 	uint64_t own_seen;           /* meanwhile: the last own entry that is still there */
+	bool renamed;                /* since that was recorded */
 };
 
 /* Connects when it is run first. The settings stay the caller's, and so does the class, which

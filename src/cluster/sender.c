@@ -41,6 +41,14 @@ sender_begin(struct sender *sender, uint64_t first)
 	return outbox->last >= first ? outbox->last - first + 1 : 0;
 }
 
+void
+sender_rename(struct sender *sender)
+{
+	sender->epoch = new_epoch();
+	sender->told = false;
+	sender_begin(sender, sender->outbox.confirmed + 1);
+}
+
 /* --- what is next */
 
 static bool

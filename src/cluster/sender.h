@@ -40,6 +40,8 @@ void sender_close(struct sender *sender);
 /* The links stand: entries from that number on are sent, again if need be. Returns how many were
  * made before. */
 uint64_t sender_begin(struct sender *sender, uint64_t first);
+/* Goes on under another name: what has not come back is sent again under that one. */
+void sender_rename(struct sender *sender);
 /* Adds the next entry to the commands, if one may be sent. */
 void sender_send(struct sender *sender, struct commands *commands);
 /* The engine has taken one. */

@@ -233,3 +233,31 @@ def test_an_engine_that_accepts_and_is_mute(node):
         assert d.running()
     finally:
         impostor.close()
+
+
+# --- somebody who writes to the stream in the name of a node
+
+def name_of(e):
+    """The name under which the last entry was said."""
+    return e.call("XREVRANGE", "chatd", "+", "-", "COUNT", "1")[0][1][1]
+
+
+@pytest.mark.parametrize("what", [("d", "evil\n"), ("c", "h")], ids=["lines", "hold"])
+@pytest.mark.parametrize("number", [1000, 2 ** 64 - 1])
+def test_a_number_that_a_node_never_gave_silences_nobody(engine, nodes, number, what):
+    e = engine()
+    one, two = nodes(e.path, 2)
+    a, b, c = one.client(), one.client(), two.client()
+    a.send(b"first\n")
+    b.expect(b"first\n")
+    c.expect(b"first\n")
+    taken = name_of(e)
+    add(e, "n", taken, "s", number, *what)
+    for client in (a, b, c) if what[0] == "d" else ():
+        client.expect(b"evil\n")
+    for line in (b"one\n", b"two\n", b"three\n"):
+        a.send(line)
+        b.expect(line)
+        c.expect(line)
+    assert name_of(e) != taken
+    assert one.stderr.count("cluster: somebody uses the name") == 1

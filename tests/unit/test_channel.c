@@ -431,6 +431,29 @@ TEST(replies_to_nothing_end_the_links)
 	assert_false(channel_is_open(channel));
 }
 
+TEST(a_number_that_this_node_never_gave_costs_it_its_name)
+{
+	uint64_t epoch = channel->sender.epoch;
+	char entries[1024];
+
+	link_up();
+	say("one\n");
+	expect_added(1, "d one\n");
+	/* What was on its way comes behind that, so all nodes leave it out. */
+	snprintf(entries, sizeof(entries), "%s%s", entry_of("1-0", epoch, 9, "d", "evil\n"),
+	    entry_of("1-1", epoch, 1, "d", "one\n"));
+	put_text(writer, "$3\r\n1-1\r\n");
+	put_text(reader, reply_of(2, entries));
+	settle();
+	expect_heard("other:evil\n");
+	assert_int_not_equal(channel->sender.epoch, epoch);
+	assert_non_null(strstr(caught(STDERR_FILENO), "somebody uses the name of this node"));
+	expect_added(1, "d one\n");
+	give_back("1-2", 1, "one\n");
+	expect_heard("own:one\n");
+	assert_true(channel_is_settled(channel));
+}
+
 TEST(an_entry_has_three_seconds_to_come_back)
 {
 	link_up();
@@ -575,6 +598,7 @@ main(void)
 	    CASE(an_error_drops_both_links_and_is_told),
 	    CASE(bytes_that_are_no_reply_end_the_links),
 	    CASE(replies_to_nothing_end_the_links),
+	    CASE(a_number_that_this_node_never_gave_costs_it_its_name),
 	    CASE(an_entry_has_three_seconds_to_come_back),
 	    CASE(an_engine_has_three_seconds_to_answer),
 	    CASE(idle_it_has_no_deadline),
