@@ -91,6 +91,17 @@ greet(struct session *session, struct link *link)
 	session->taken = 0;
 }
 
+/* What an engine says about AUTH may repeat the password, so only its first word is told. */
+static void
+fail_auth(struct session *session, const char *error)
+{
+	char why[64];
+
+	snprintf(why, sizeof(why), "refused AUTH: %.*s",
+	    (int)MIN(strspn(error, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 20), error);
+	session_fail(session, why);
+}
+
 /*
  * The next reply of the link that is none to its greeting, and no error. Without its name a link
  * does as well.
@@ -108,7 +119,9 @@ next_reply(struct session *session, struct link *link)
 		if (reply == NULL)
 			break;
 		session->progressed_at = clock_now();
-		if (reply_kind(reply) == REPLY_ERROR && *greetings != 1)
+		if (reply_kind(reply) == REPLY_ERROR && *greetings > 1)
+			fail_auth(session, reply_text(reply, &len));
+		else if (reply_kind(reply) == REPLY_ERROR && *greetings == 0)
 			session_fail(session, reply_text(reply, &len));
 		else if (*greetings == 0)
 			return reply;

@@ -1,6 +1,7 @@
 """Who the engine lets in, and whom chatd takes for its engine."""
 
 import os
+import socket
 
 import pytest
 
@@ -40,6 +41,16 @@ def test_a_password_from_a_file(engine, nodes, secret, end):
 def test_a_wrong_password(engine, node, secret):
     e = engine(requirepass="other")
     waits_for(node(e.path, linked=False, cluster=secret()), "WRONGPASS")
+
+
+def test_an_engine_that_repeats_the_password(node, secret):
+    listener = socket.create_server(("127.0.0.1", 0))
+    d = node("%s:%d" % listener.getsockname(), linked=False, cluster='user = "u"; ' + secret())
+    connection, _ = listener.accept()
+    connection.sendall(b"-ERR wrong request: AUTH u s3cret\r\n")
+    waits_for(d, "refused AUTH: ERR")
+    connection.close()
+    listener.close()
 
 
 def test_no_password(engine, node):
