@@ -28,9 +28,7 @@ begin_catching(struct channel *channel)
 static void
 begin_anchoring(struct channel *channel)
 {
-	static const struct stream_id none;
-
-	if (stream_id_same(&channel->read.id, &none)) {
+	if (stream_id_same(&channel->read.id, &(struct stream_id){0})) {
 		begin_catching(channel);
 		return;
 	}
@@ -68,12 +66,6 @@ forget_reply(struct channel *channel)
 	reply_free(channel->reply);
 	channel->reply = NULL;
 	channel->entry.kind = STREAM_STRANGE;
-}
-
-static void
-fail(struct channel *channel, const char *reason)
-{
-	session_fail(&channel->session, reason);
 }
 
 /* The links stand, or do not any more. */
@@ -180,7 +172,7 @@ take_reply(struct channel *channel, struct redisReply *reply)
 		return;
 	reply_free(reply);
 	if (!is_sound)
-		fail(channel, NO_STREAM);
+		session_fail(&channel->session, NO_STREAM);
 }
 
 /* --- entries */
@@ -217,7 +209,8 @@ rename_node(struct channel *channel)
 	sender_rename(&channel->sender);
 	channel->own_seen = channel->sender.outbox.confirmed;
 	channel->renamed = true;
-	log_limited(LOG_CLUSTER, "cluster: somebody uses the name of this node, which takes another");
+	log_limited(
+	    LOG_CLUSTER, "cluster: somebody uses the name of this node, which takes another");
 }
 
 /* The next entry of the reply. Returns whether it is one of lines that is new. */
@@ -227,7 +220,7 @@ take_entry(struct channel *channel, const struct redisReply *entries)
 	struct stream_entry entry;
 
 	if (!stream_read(reply_at(entries, channel->next), &entry)) {
-		fail(channel, NO_STREAM);
+		session_fail(&channel->session, NO_STREAM);
 		return false;
 	}
 	if (channel_is_own(channel, &entry) && entry.seq > channel->sender.outbox.last)
@@ -387,8 +380,12 @@ channel_run_due(struct channel *channel)
 {
 	int64_t next = holds_run_due(&channel->others);
 
-	if (channel->session.live && clock_now() >= sender_late_at(&channel->sender))
-		fail(channel, "did not give back an entry in time");
+	if (channel->session.live && clock_now() >= sender_late_at(&channel->sender)) {
+		/* Lower ids than at the start: the stream is a new one. */
+		if (stream_id_before(&channel->session.taken_id, &channel->origin))
+			channel->origin = (struct stream_id){0};
+		session_fail(&channel->session, "did not give back an entry in time");
+	}
 	next = clock_sooner(next, session_run_due(&channel->session));
 	if (!channel->session.live)
 		return next;

@@ -15,8 +15,9 @@
 #define GUARD_STRING 1048576 /* bytes of a string: the data of the largest entry */
 #define GUARD_LIST   8       /* values in a list: entries of a reply, fields of an entry */
 #define GUARD_VALUES 4096    /* values in a reply, with those of lists within lists */
-#define GUARD_BYTES  (65U << 20) /* of the strings in a reply: entries whose fields are all as long */
-#define GUARD_LINE   1024    /* bytes of a status, an error or a number */
+#define GUARD_BYTES \
+	(65U << 20)     /* of the strings in a reply: entries whose fields are all as long */
+#define GUARD_LINE 1024 /* bytes of a status, an error or a number */
 
 struct guard {
 	char line[GUARD_LINE]; /* the one that has begun */

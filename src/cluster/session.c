@@ -89,6 +89,7 @@ greet(struct session *session, struct link *link)
 	session->stands = session->writer.state == LINK_OPEN && session->reader.state == LINK_OPEN;
 	session->number += session->stands;
 	session->taken = 0;
+	session->taken_id = STREAM_ID_LAST;
 }
 
 /* What an engine says about AUTH may repeat the password, so only its first word is told. */
@@ -135,8 +136,7 @@ next_reply(struct session *session, struct link *link)
 struct redisReply *
 session_reply(struct session *session)
 {
-	struct redisReply *reply =
-	    session->stands ? next_reply(session, &session->reader) : NULL;
+	struct redisReply *reply = session->stands ? next_reply(session, &session->reader) : NULL;
 
 	/* One thing is asked at a time, so what is still to be asked has no reply yet. */
 	if (reply == NULL || command_bytes(&session->reader.commands) == 0)
@@ -154,6 +154,8 @@ take_writers_replies(struct session *session)
 
 	while ((reply = next_reply(session, &session->writer)) != NULL) {
 		session->taken++;
+		if (!stream_read_id(reply, &session->taken_id))
+			session->taken_id = STREAM_ID_LAST;
 		session->pause = SESSION_PAUSE;
 		reply_free(reply);
 	}

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "cluster/link.h"
 #include "cluster/reply.h"
+#include "cluster/stream.h"
 #include "conf/cluster.h"
 
 #define SESSION_DEADLINE  (3 * CLOCK_SECOND) /* for the engine to answer, before it is live */
@@ -42,7 +43,8 @@ struct session {
 	uint64_t number;       /* of the times that they stood */
 	bool live;             /* set by the room above: nothing has to be caught up any more */
 	bool was_live;
-	uint64_t taken; /* entries that the engine has taken since the links stand */
+	uint64_t taken;            /* entries that the engine has taken since the links stand, */
+	struct stream_id taken_id; /* and the id of the last one, or STREAM_ID_LAST */
 };
 
 /*

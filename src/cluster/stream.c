@@ -29,8 +29,8 @@ read_number(const char *text, size_t len, unsigned base, uint64_t *number)
 	return true;
 }
 
-static bool
-read_id(const struct redisReply *reply, struct stream_id *id)
+bool
+stream_read_id(const struct redisReply *reply, struct stream_id *id)
 {
 	size_t len;
 	const char *text = reply_text(reply, &len), *dash = memchr(text, '-', len);
@@ -84,7 +84,7 @@ stream_read(const struct redisReply *reply, struct stream_entry *entry)
 	const struct redisReply *fields = reply_at(reply, 1);
 
 	*entry = (struct stream_entry){.kind = STREAM_STRANGE};
-	if (reply_count(reply) != 2 || !read_id(reply_at(reply, 0), &entry->id))
+	if (reply_count(reply) != 2 || !stream_read_id(reply_at(reply, 0), &entry->id))
 		return false;
 	if (reply_count(fields) == FIELDS && read_field(fields, 0, "n", 16, &entry->epoch) &&
 	    read_field(fields, 2, "s", 10, &entry->seq))

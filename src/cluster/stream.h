@@ -24,6 +24,8 @@ struct stream_id {
 	uint64_t time, number; /* both 0: before all entries */
 };
 
+#define STREAM_ID_LAST ((struct stream_id){UINT64_MAX, UINT64_MAX}) /* behind all entries */
+
 /* Room for the text of an id: two numbers, "-", and "(" in front. */
 #define STREAM_ID_TEXT 48
 
@@ -32,6 +34,15 @@ stream_id_same(const struct stream_id *a, const struct stream_id *b)
 {
 	return a->time == b->time && a->number == b->number;
 }
+
+static inline bool
+stream_id_before(const struct stream_id *a, const struct stream_id *b)
+{
+	return a->time < b->time || (a->time == b->time && a->number < b->number);
+}
+
+/* Reads the id that the engine gave to an entry. Returns false for none. */
+bool stream_read_id(const struct redisReply *reply, struct stream_id *id);
 
 enum stream_kind {
 	STREAM_STRANGE,

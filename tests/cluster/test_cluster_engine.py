@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from chatd import wait_until
+from chatd import talk, wait_until
 from conftest import LOST
 from party import Party
 
@@ -243,3 +243,20 @@ def test_a_stream_that_somebody_deletes_under_load(engine, nodes):
         party.goes_on()
     lost = party.account()
     assert not lost or any(n.stderr.count(LOST) for n in pair), lost
+
+
+def test_a_stream_that_is_made_anew_with_lower_numbers(engine, nodes):
+    """As when the clock of the engine was ahead at the start."""
+    e = engine()
+    e.call("XADD", "chatd", "18446744073709551614-5", "x", "y")
+    one, two = nodes(e.path, 2)
+    a, b, c = one.client(), one.client(), two.client()
+    talk(a, b, c)
+    e.call("DEL", "chatd")
+    a.send(b"one\n")
+    b.expect(b"one\n")
+    c.send(b"two\n")  # a node notices once it says something
+    a.expect(b"two\n")
+    b.expect(b"two\n")
+    c.expect(b"one\n")
+    talk(a, b, c)
