@@ -37,6 +37,7 @@ import traced
 from party import Party
 
 EXIT, SERVE = "ends with status 1 and a message", "goes on"
+LATE = "the fault did not come"
 SETTINGS = "the same with status 78: the settings cannot be read"
 
 
@@ -351,7 +352,7 @@ def check(story, row, ended):
     d.check_reports()
     trace = d.trace()
     faults = traced.injected(trace)
-    assert faults, "the fault did not come"
+    assert faults, LATE
     number, line = faults[0]
     waited = any(text.startswith("pselect6") for text in trace[:number + 1])
     expected = row.expected("serving" if waited else "start", line)
@@ -383,7 +384,17 @@ def check(story, row, ended):
 
 
 def run(row, trace, fault, lasting, mode):
-    """One run. Returns what is wrong, as a text."""
+    """One life. If a busy machine does not come to the use that is to fail, an earlier one is
+    tried. Returns what is wrong, as a text."""
+    while True:
+        wrong = run_once(row, trace, fault, lasting, mode)
+        call, number = re.fullmatch(r"(.*when=)(\d+)\+?", fault).groups()
+        if LATE not in wrong or int(number) < 2:
+            return wrong
+        fault = f"{call}{int(number) // 2}" + "+" * lasting
+
+
+def run_once(row, trace, fault, lasting, mode):
     story = Story(trace, [fault], mode)
     ended = False
     try:
