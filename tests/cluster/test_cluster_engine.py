@@ -104,13 +104,17 @@ def test_memory_that_runs_full_by_itself_in_the_middle_of_a_flood(engine, nodes)
     party.check()
 
 
-def test_an_engine_that_is_full_holds_the_senders(engine, node):
-    e = engine(maxmemory_policy="noeviction", maxmemory="1")
+@pytest.mark.parametrize("setting, refuses, takes, why", [
+    ("maxmemory", "1", "0", "OOM"),
+    ("min-replicas-to-write", "1", "0", "NOREPLICAS"),
+])
+def test_an_engine_that_refuses_entries_holds_the_senders(engine, node, setting, refuses, takes, why):
+    e = engine(maxmemory_policy="noeviction", **{setting.replace("-", "_"): refuses})
     a = node(e.path, linked=False)
     speaker, far = a.clients(2)
     speaker.send(b"wait\n")
-    a.stderr.wait_for(r"cluster: .*OOM")
-    e.set("maxmemory", "0")
+    a.stderr.wait_for(rf"cluster: .*{why}")
+    e.set(setting, takes)
     far.expect(b"wait\n")
 
 
@@ -129,16 +133,6 @@ def test_a_disk_that_is_full_is_an_engine_that_takes_nothing(engine, node):
     e.set("dir", e.folder)
     e.call("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
     far.expect(b"two\n")
-
-
-def test_an_engine_that_wants_replicas_and_has_none(engine, node):
-    e = engine(min_replicas_to_write="1")
-    a = node(e.path, linked=False)
-    speaker, far = a.clients(2)
-    speaker.send(b"wait\n")
-    a.stderr.wait_for(r"cluster: .*NOREPLICAS")
-    e.set("min-replicas-to-write", "0")
-    far.expect(b"wait\n")
 
 
 def test_an_engine_that_still_loads(engine, node):

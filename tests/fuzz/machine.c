@@ -357,24 +357,3 @@ sim_sd_watchdog_enabled(int unset, uint64_t *usec)
 	*usec = (uint64_t)world.watchdog;
 	return world.watchdog > 0;
 }
-
-struct passwd *
-sim_getpwnam(const char *name)
-{
-	(void)name;
-	return NULL;
-}
-
-struct group *
-sim_getgrnam(const char *name)
-{
-	(void)name;
-	return NULL;
-}
-
-unsigned
-sim_if_nametoindex(const char *name)
-{
-	(void)name;
-	return 0;
-}

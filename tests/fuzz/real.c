@@ -208,24 +208,3 @@ sim_sd_watchdog_enabled(int unset, uint64_t *usec)
 	*usec = 0;
 	return 0;
 }
-
-struct passwd *
-sim_getpwnam(const char *name)
-{
-	(void)name;
-	return NULL;
-}
-
-struct group *
-sim_getgrnam(const char *name)
-{
-	(void)name;
-	return NULL;
-}
-
-unsigned
-sim_if_nametoindex(const char *name)
-{
-	(void)name;
-	return 0;
-}

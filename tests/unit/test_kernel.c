@@ -58,11 +58,11 @@ expect(uint64_t sent, uint64_t received)
 	assert_int_equal(counts.received, received);
 }
 
-/* Until what is under way has arrived at chatd's end. */
+/* Until what is under way has arrived. */
 static void
-await(short events)
+await(int fd, short events)
 {
-	struct pollfd wait = {.fd = near, .events = events};
+	struct pollfd wait = {.fd = fd, .events = events};
 
 	assert_true(poll(&wait, 1, 10000) == 1);
 }
@@ -79,7 +79,7 @@ TEST(what_was_written_and_what_was_received_is_counted)
 {
 	expect(0, 0);
 	put_text(far, "0123456789");
-	await(POLLIN);
+	await(near, POLLIN);
 	expect(0, 0);
 	take(4);
 	expect(0, 4);
@@ -104,7 +104,7 @@ TEST(an_end_of_file_is_no_byte)
 
 	put_text(far, "abc");
 	shutdown(far, SHUT_WR);
-	await(POLLRDHUP);
+	await(near, POLLRDHUP);
 	expect(0, 0);
 	assert_false(count().reset || count().write_shut);
 	take(3);
@@ -113,7 +113,7 @@ TEST(an_end_of_file_is_no_byte)
 	expect(2, 3);
 	/* With its own behind it the connection is over, and the end may count or not. */
 	shutdown(near, SHUT_WR);
-	await(POLLHUP);
+	await(near, POLLHUP);
 	counts = count();
 	assert_true(counts.reset && counts.end_may_count);
 	assert_in_range(counts.received, 3, 4);
@@ -129,13 +129,13 @@ TEST(its_own_end_of_file_is_no_byte_either)
 	expect(3, 0);
 	assert_true(count().write_shut);
 	put_text(far, "hello");
-	await(POLLIN);
+	await(near, POLLIN);
 	take(5);
 	expect(3, 5);
 	assert_int_equal(recv(far, text, 3, MSG_WAITALL), 3); /* or there would be a reset */
 	close(far);
 	far = -1;
-	await(POLLHUP);
+	await(near, POLLHUP);
 	counts = count();
 	assert_true(counts.reset && counts.end_may_count);
 	assert_in_range(counts.received, 5, 6);
@@ -147,12 +147,12 @@ TEST(after_a_reset_what_was_received_is_known)
 	struct kernel_counts counts;
 
 	put_text(far, "abc");
-	await(POLLIN);
+	await(near, POLLIN);
 	take(2);
 	setsockopt(far, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(far);
 	far = -1;
-	await(POLLERR);
+	await(near, POLLERR);
 	counts = count();
 	assert_true(counts.reset);
 	assert_false(counts.end_may_count);
@@ -166,12 +166,12 @@ TEST(a_reset_behind_an_end_of_file_is_no_byte)
 
 	put_text(far, "abc");
 	shutdown(far, SHUT_WR);
-	await(POLLRDHUP);
+	await(near, POLLRDHUP);
 	take(3);
 	setsockopt(far, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(far);
 	far = -1;
-	await(POLLERR);
+	await(near, POLLERR);
 	counts = count();
 	assert_true(counts.reset);
 	assert_false(counts.end_may_count);
@@ -199,6 +199,76 @@ TEST(another_kind_of_socket_tells_nothing)
 	close(pipes[1]);
 }
 
+/* The acknowledgement comes at some time after the bytes. */
+static void
+await_confirmed(uint64_t sent, uint64_t received)
+{
+	for (int i = 0; i < 10000 && !kernel_confirms(near, sent, received); i++)
+		poll(NULL, 0, 1);
+	assert_true(kernel_confirms(near, sent, received));
+}
+
+TEST(exactly_what_was_sent_and_read_is_confirmed)
+{
+	char text[20];
+
+	assert_true(kernel_confirms(near, 0, 0));
+	assert_int_equal(send(near, "hello\n", 6, 0), 6);
+	assert_int_equal(send(far, "hi\n", 3, 0), 3);
+	await(near, POLLIN);
+	assert_int_equal(recv(near, text, sizeof(text), 0), 3);
+	await_confirmed(6, 3);
+	assert_false(kernel_confirms(near, 5, 3));
+	assert_false(kernel_confirms(near, 7, 3));
+	assert_false(kernel_confirms(near, 6, 2));
+	assert_false(kernel_confirms(near, 6, 4));
+}
+
+TEST(what_is_unread_is_not_confirmed)
+{
+	char text[20];
+
+	assert_int_equal(send(far, "hello\n", 6, 0), 6);
+	await(near, POLLIN);
+	assert_int_equal(recv(near, text, 2, 0), 2);
+	assert_false(kernel_confirms(near, 0, 2));
+}
+
+TEST(what_is_not_acknowledged_is_not_confirmed)
+{
+	static char much[65536];
+	ssize_t n, sent = 0;
+	int size = 4096;
+
+	setsockopt(near, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	while ((n = send(near, much, sizeof(much), MSG_DONTWAIT)) > 0)
+		sent += n;
+	assert_false(kernel_confirms(near, (uint64_t)sent, 0));
+	while (sent > 0) {
+		await(far, POLLIN);
+		sent -= recv(far, much, sizeof(much), 0);
+	}
+}
+
+TEST(an_end_of_file_is_not_confirmed)
+{
+	shutdown(far, SHUT_WR);
+	await(near, POLLIN);
+	assert_false(kernel_confirms(near, 0, 0));
+	assert_false(kernel_confirms(near, 0, 1));
+}
+
+TEST(what_is_no_tcp_socket_is_not_confirmed)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_false(kernel_confirms(pair[0], 0, 0));
+	assert_false(kernel_confirms(-1, 0, 0));
+	close(pair[0]);
+	close(pair[1]);
+}
+
 #define KERNEL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -212,6 +282,11 @@ main(void)
 	    KERNEL_TEST(after_a_reset_what_was_received_is_known),
 	    KERNEL_TEST(a_reset_behind_an_end_of_file_is_no_byte),
 	    KERNEL_TEST(another_kind_of_socket_tells_nothing),
+	    KERNEL_TEST(exactly_what_was_sent_and_read_is_confirmed),
+	    KERNEL_TEST(what_is_unread_is_not_confirmed),
+	    KERNEL_TEST(what_is_not_acknowledged_is_not_confirmed),
+	    KERNEL_TEST(an_end_of_file_is_not_confirmed),
+	    KERNEL_TEST(what_is_no_tcp_socket_is_not_confirmed),
 	};
 
 	return cmocka_run_group_tests_name("kernel", tests, NULL, NULL);
