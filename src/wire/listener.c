@@ -364,7 +364,8 @@ listener_restore(struct listener *listener, int fd)
 	unsigned record;
 	const struct journal_listener *kept = registry_find(fd, &record);
 
-	if (kept == NULL)
+	/* The manager shares it if it has passed it, and made it block at this start. */
+	if (kept == NULL || set_nonblocking(fd) < 0)
 		return false;
 	*listener = (struct listener){
 	    .fd = fd,

@@ -66,7 +66,10 @@ int listener_set_owner(
  * everybody who is connected but not accepted. Once stopped, it is forgotten there.
  */
 void listener_keep(struct listener *listener);
-/* For a successor: the one that was recorded with fd. Returns false if that was another socket. */
+/*
+ * For a successor: the one that was recorded with fd, which does not block then. Returns false if
+ * that was another socket.
+ */
 bool listener_restore(struct listener *listener, int fd);
 /* Closes the descriptor alone: a successor goes on with the socket. */
 void listener_leave(struct listener *listener);

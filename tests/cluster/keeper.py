@@ -43,7 +43,7 @@ class Keeper:
         os.dup2(log, 2)
         high = [os.dup2(fd, LAST + i) for i, fd in enumerate(self.kept.values())]
         for i, fd in enumerate(high):
-            os.dup2(fd, 3 + i)
+            os.set_blocking(os.dup2(fd, 3 + i), True)
         os.closerange(3 + len(high), 2 * LAST)
         env = dict(os.environ, NOTIFY_SOCKET=f"{self.directory}/notify")
         if high:

@@ -32,7 +32,7 @@ class Manager:
         if self.pid == 0:
             high = [os.dup2(fd, 500 + i) for i, fd in enumerate(self.kept.values())]
             for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i)
+                os.set_blocking(os.dup2(fd, 3 + i), True)
             os.closerange(3 + len(high), 600)
             env = dict(os.environ, NOTIFY_SOCKET=f"{self.directory}/notify")
             if high:

@@ -42,8 +42,10 @@ become_chatd(const struct manager *manager, bool traced)
 	}
 	dup2(log, 2);
 	dup2(open("/dev/null", O_RDWR), 1);
-	for (int i = 0; i < manager->count; i++)
+	for (int i = 0; i < manager->count; i++) {
 		dup2(100 + i, 3 + i);
+		fcntl(3 + i, F_SETFL, 0); /* it blocks again, as with systemd's sockets */
+	}
 	for (int i = 3 + manager->count; i < 300; i++)
 		close(i);
 	snprintf(number, sizeof(number), "%d", getpid());

@@ -13,14 +13,15 @@ import pytest
 
 from chatd import NotifySocket, free_port, needs_systemd, push
 
-# Runs a command with the given descriptors as 3, 4, ..., as systemd does.
+# Runs a command with the given descriptors as 3, 4, ..., as systemd does. Each start makes its sockets
+# block again, also for whoever has them in another way; here, all of them.
 PASS = """
 import os, sys
 descriptors = [int(n) for n in sys.argv[1].split(",") if n]
 high = [os.dup2(n, 300 + i) for i, n in enumerate(descriptors)]
 os.closerange(3, 300)
 for i, n in enumerate(high):
-    os.dup2(n, 3 + i)
+    os.set_blocking(os.dup2(n, 3 + i), True)
 os.closerange(300, 400)
 if high:
     os.environ.update(LISTEN_FDS=str(len(high)), LISTEN_PID=str(os.getpid()))
@@ -225,6 +226,22 @@ def test_a_listening_socket_of_any_name_is_served(start, store):
         a, b = d.clients(2)
         a.send(b"hello\n")
         b.expect(b"hello\n")
+
+
+@pytest.mark.parametrize("kind", ["passed", "opened"])
+def test_a_listener_that_a_start_made_block_lets_in_newcomers_and_ends(start, daemon, store, kind):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        passed = [("web", listener.fileno())] if kind == "passed" else []
+        d = start(**store.passes(*passed))
+        store.wait_for("READY=1")
+        address, a = d.address, d.client()
+        leave(d)
+        d = succeed(daemon, store, d, *passed)
+        d.stderr.wait_for("took over 1 clients of the last chatd")
+        b = d.client(address)
+        a.send(b"hello\n")
+        b.expect(b"hello\n")
+        d.stop()  # which looks whether somebody waits
 
 
 # --- other journals

@@ -57,6 +57,7 @@ succeed(void)
 		free(listener);
 		dup2(copy, fds[i]);
 		close(copy);
+		fcntl(fds[i], F_SETFL, 0); /* the manager makes it block */
 	}
 	for (int i = 0; i < count; i++)
 		assert_true(listeners_restore(&ears, fds[i]));
@@ -90,6 +91,7 @@ TEST(own_listeners_are_as_they_were)
 	assert_int_equal(ear_count(), 2);
 	assert_false(ear_nth(0)->inherited || ear_nth(1)->inherited);
 	assert_true(ear_nth(0)->told);
+	assert_true((fcntl(before.fd, F_GETFL) & O_NONBLOCK) != 0);
 	assert_true(endpoint_same(&ear_nth(0)->endpoint, &config->endpoints[0]));
 	assert_int_equal(ear_nth(1)->file.inode, before.file.inode);
 	assert_true(ear_can_reach(in_folder("one")));
