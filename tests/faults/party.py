@@ -22,8 +22,11 @@ class Guest:
         self.connection = chatd.Client(address)
         self.connection.socket.setblocking(False)
         self.received = bytearray()
+        self.whole = 0       # so many bytes of what it received are whole lines
+        self.heard = []      # these, as somebody has said them
         self.sent = []       # its lines
         self.expected = []   # lines of others, in the order in which they were sent
+        self.awaited = {}    # those of them that have not come yet: who says them
         self.pending = bytearray()
         self.sd = None
         self.over = False    # chatd ended the connection
@@ -33,8 +36,33 @@ class Guest:
         name = self.connection.socket.getsockname()
         return name[1] if isinstance(name, tuple) else None
 
+    def expect(self, speaker, line):
+        self.expected.append((speaker, line))
+        self.awaited[line] = speaker
+
+    def take(self, piece):
+        """What has come: only what is new is looked at, since much may come in many pieces."""
+        self.received += piece
+        end = self.received.rfind(b"\n", len(self.received) - len(piece)) + 1
+        if end == 0:
+            return
+        lines = bytes(self.received[self.whole:end]).splitlines(keepends=True)
+        self.whole = end
+        for line in filter(None, map(self.said, lines)):
+            self.heard.append(line)
+            self.awaited.pop(line, None)
+
+    def said(self, line):
+        return line
+
+    def has(self, line):
+        """Whether it has received a line that it is to get."""
+        return line not in self.awaited
+
     def lines(self):
-        return bytes(self.received).splitlines(keepends=True)
+        """All that it has received. The last one may have no end."""
+        rest = bytes(self.received[self.whole:])
+        return [*self.heard, rest] if rest else list(self.heard)
 
     def send_some(self):
         try:
@@ -48,12 +76,12 @@ class Guest:
 
     def receive_some(self):
         try:
-            piece = self.connection.socket.recv(1 << 18)
+            piece = self.connection.socket.recv(1 << 16)
         except BlockingIOError:
             return
         except OSError:
             piece = b""
-        self.received += piece
+        self.take(piece)
         self.over = self.over or not piece
 
 
@@ -67,21 +95,20 @@ class NamedGuest(Guest):
     def called(self):
         return "p" + self.name.removeprefix("guest")
 
+    def said(self, line):
+        """What another guest has said, in the history too, and last words."""
+        if line.startswith(b"* "):
+            return None
+        if line.startswith(b"chatd: "):
+            return line
+        said = re.fullmatch(rb"([A-Za-z][\w-]{0,14}): (.*\n)", line, re.S)
+        assert said, f"{self.name} got {line!r}, which bears no name"
+        speaker = re.search(rb"guest(\d+)(?: says |\n)", said[2])
+        assert speaker and said[1] == b"p" + speaker[1], f"{line!r} bears a wrong name"
+        return said[2]
+
     def lines(self):
-        """What others have said, in the history too, and last words."""
-        lines = []
-        for line in super().lines():
-            said = re.fullmatch(rb"([A-Za-z][\w-]{0,14}): (.*\n)", line, re.S)
-            if line.startswith(b"* ") or not line.endswith(b"\n"):
-                continue
-            if line.startswith(b"chatd: "):
-                lines.append(line)
-                continue
-            assert said, f"{self.name} got {line!r}, which bears no name"
-            speaker = re.search(rb"guest(\d+)(?: says |\n)", said[2])
-            assert speaker and said[1] == b"p" + speaker[1], f"{line!r} bears a wrong name"
-            lines.append(said[2])
-        return lines
+        return list(self.heard)
 
 
 class Party:
@@ -110,9 +137,13 @@ class Party:
         line = f"{guest.name} says {next(self.numbers)} ".encode().ljust(size - 1, b".") + b"\n"
         guest.sent.append(line)
         guest.pending += line
+        self.expect(guest, line)
+
+    def expect(self, guest, line):
+        """The others are to get this line of the guest's."""
         for other in self.present():
             if other is not guest:
-                other.expected.append((guest, line))
+                other.expect(guest, line)
 
     def everyone_says(self, **how):
         for guest in self.present():
@@ -120,12 +151,8 @@ class Party:
 
     def missing(self):
         """What is still to come: [(to whom, from whom, line)]."""
-        missing = []
-        for guest in self.present():
-            got = set(guest.lines())
-            missing += [(guest.name, speaker.name, line) for speaker, line in guest.expected
-                        if line not in got and not speaker.over]
-        return missing
+        return [(guest.name, speaker.name, line) for guest in self.present()
+                for line, speaker in guest.awaited.items() if not speaker.over]
 
     def pump(self, timeout):
         """Send and receive what is possible now, or within timeout."""
@@ -143,7 +170,7 @@ class Party:
         deadline = time.monotonic() + within
         while not true():
             assert time.monotonic() < deadline, f"not within {within} s: {what()}"
-            self.pump(0.005)
+            self.pump(0.02)
 
     def catch_up(self, within=chatd.PATIENCE):
         """Until everyone has everything."""

@@ -85,11 +85,9 @@ class Session:
         for guest in (first, second):
             guest.connection.send(b"x" * 40)
             guest.sent.append(b"x" * 40 + b" by " + guest.name.encode() + b"\n")
-            for other in self.party.present():
-                if other is not guest:
-                    other.expected.append((guest, guest.sent[-1]))
+            self.party.expect(guest, guest.sent[-1])
         self.party.say(slow)
-        self.party.wait(lambda: slow.sent[-1] in first.received, lambda: "a line is lost")
+        self.party.wait(lambda: first.has(slow.sent[-1]), lambda: "a line is lost")
         for guest in (first, second):
             guest.connection.send(guest.sent[-1][40:])
         self.party.catch_up()
@@ -100,8 +98,7 @@ class Session:
         for _ in range(8):
             for guest in (slow, second):
                 self.party.say(guest)
-                self.party.wait(lambda g=guest: g.sent[-1] in first.received,
-                                lambda: "a line is lost")
+                self.party.wait(lambda g=guest: first.has(g.sent[-1]), lambda: "a line is lost")
         slow.reads = True
         self.party.catch_up()
         if self.mode == "chat":

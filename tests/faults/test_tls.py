@@ -65,7 +65,7 @@ class SecureGuest(Guest):
         """Until there is no more: select does not see what the library holds."""
         try:
             while piece := self.connection.socket.recv(1 << 18):
-                self.received += piece
+                self.take(piece)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError:
@@ -138,11 +138,14 @@ def life(daemon, certificate, then=lambda: None):
             if number == 2:
                 then()
             try:
-                party.join(secure)
+                guest = party.join(secure)
             except OSError:
                 assert secure
                 continue
-            daemon.stderr.wait_for(r" (connected as sd|refused)", since=since)
+            # Not the word of a refusal, which the log holds back for ten seconds after the first.
+            name = f":{guest.port()} connected as sd "
+            party.wait(lambda g=guest, n=name, s=since: g.over or daemon.stderr.count(n, s),
+                       lambda n=name: f"neither {n} nor refused")
         for size in (64, 3000, 64):
             party.everyone_says(size=size)
             party.catch_up()
@@ -159,7 +162,7 @@ def life(daemon, certificate, then=lambda: None):
 def test_a_call_that_fails_costs_the_others_nothing(tmp, certificate, call, error):
     for when in (3, 6, 9, 14):
         daemon = traced.Traced(
-            tmp, "recvfrom,sendto,accept4", [f"{call}:error={error}:when={when}"],
+            tmp, "recvfrom,sendto,accept4", [f"{call}:error={error}:when={when}"], stays=True,
             listen=("127.0.0.1:0", "tls://127.0.0.1:0"), more=settings(certificate))
         daemon.start()
         daemon.stderr.wait_for(r"^listening on tls://")
