@@ -48,10 +48,10 @@ class Row:
 
 TABLE = [
     # --- clients
-    Row("accept4", "EAGAIN ECONNABORTED EINTR EMFILE ENFILE ENOBUFS ENOMEM EPERM EPROTO "
+    Row("accept4", "EAGAIN ECONNABORTED EMFILE EINTR ENFILE ENOBUFS ENOMEM EPERM EPROTO "
         "ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP ENETUNREACH "
         "EBADF EINVAL ENOTSOCK ENOSR ESOCKTNOSUPPORT EPROTONOSUPPORT ETIMEDOUT",
-        why="new clients wait"),
+        lasting=3, why="new clients wait"),
     Row("ioctl", "EBADF EFAULT EINVAL ENOTTY", removes=True, values=(0,),
         why="FIONBIO; FIONREAD and SIOCOUTQ, without which somebody is read or closed too early"),
     Row("getsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
