@@ -61,7 +61,7 @@ eventually() {
 	until said=$("$@" 2>&1); do
 		[ $SECONDS -lt $deadline ] || fail "waited in vain for: $*
 $said"
-		sleep 0.05
+		sleep 0.2
 	done
 }
 
