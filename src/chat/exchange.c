@@ -52,18 +52,15 @@ exchange_open(struct exchange *exchange, int lowest, source_tell *tell)
 int
 exchange_restore(struct exchange *exchange)
 {
-	const struct pool *pool = exchange->pool;
-
-	if (!cluster_is_set(&pool->config->cluster))
-		return 0;
-	if (!make_channel(exchange, log_fault))
+	if (cluster_is_set(&exchange->pool->config->cluster) && !make_channel(exchange, log_fault))
 		return -1;
-	return persist_restore(exchange->channel) == PERSIST_DAMAGED ? -1 : 0;
+	return persist_restore(exchange->channel, &exchange->rest) == PERSIST_DAMAGED ? -1 : 0;
 }
 
 void
 exchange_abandon(struct exchange *exchange)
 {
+	exchange->rest = (struct persist_rest){0};
 	if (exchange->channel != NULL)
 		channel_abandon(exchange->channel);
 }
@@ -90,7 +87,7 @@ exchange_reconfigure(struct exchange *exchange)
 int
 exchange_restore_name(struct exchange *exchange, const struct conn *conn)
 {
-	if (exchange->channel == NULL)
+	if (exchange->channel == NULL && exchange->rest.outbox.bytes == NULL)
 		return 0;
 	if (!owners_reserve(&exchange->owners, conn->fd))
 		return -1;
@@ -188,6 +185,22 @@ say(struct exchange *exchange, struct conn *conn, size_t len)
 	broadcast_add(broadcast, conn, &msg);
 }
 
+bool
+exchange_say_part(struct exchange *exchange, const struct outbox *outbox, uint64_t place)
+{
+	struct outbox_part part;
+	struct conn *conn;
+	char *room;
+
+	outbox_part(outbox, place, &part);
+	conn = owners_find(&exchange->owners, part.fd, part.owner);
+	if ((room = make_room(exchange, conn, part.len)) == NULL)
+		return false;
+	outbox_copy(outbox, place, 0, room, part.len);
+	say(exchange, conn, part.len);
+	return true;
+}
+
 /* Says the parts of an own entry. Returns whether all of them are said. */
 static bool
 say_own(struct exchange *exchange, uint64_t seq)
@@ -203,15 +216,10 @@ say_own(struct exchange *exchange, uint64_t seq)
 	end = outbox_end(outbox, seq);
 	while (begin + exchange->channel->said < end) {
 		uint64_t place = begin + exchange->channel->said;
-		uint64_t next = outbox_part(outbox, place, &part);
-		struct conn *conn = owners_find(&exchange->owners, part.fd, part.owner);
-		char *room = make_room(exchange, conn, part.len);
 
-		if (room == NULL)
+		if (!exchange_say_part(exchange, outbox, place))
 			return false;
-		outbox_copy(outbox, place, 0, room, part.len);
-		say(exchange, conn, part.len);
-		exchange->channel->said = next - begin;
+		exchange->channel->said = outbox_part(outbox, place, &part) - begin;
 	}
 	return true;
 }

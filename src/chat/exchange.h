@@ -39,8 +39,9 @@ struct exchange {
 	struct pool *pool;
 	struct intake intake;
 	struct owners owners;
-	bool changed; /* what outlives the process, since it was recorded */
-	bool learned; /* the place in the stream is known, and recorded */
+	bool changed;             /* what outlives the process, since it was recorded */
+	bool learned;             /* the place in the stream is known, and recorded */
+	struct persist_rest rest; /* for a successor, see remains.h */
 };
 
 void exchange_init(struct exchange *exchange, struct pressure *pressure);
@@ -60,6 +61,9 @@ void exchange_abandon(struct exchange *exchange);
  * is refused. */
 int exchange_restore_name(struct exchange *exchange, const struct conn *conn);
 void exchange_free(struct exchange *exchange);
+/* For a successor: says a part of the outbox to all but its owner. Returns false when nothing may
+ * be said now. */
+bool exchange_say_part(struct exchange *exchange, const struct outbox *outbox, uint64_t place);
 /* After a reload. */
 void exchange_reconfigure(struct exchange *exchange);
 

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "chat/refill.h"
+#include "chat/remains.h"
 #include "chat/salvage.h"
 #include "wire/kernel.h"
 #include "wire/ledger.h"
@@ -279,6 +280,7 @@ takeover_begin(
 		FDSET_FOREACH(sd, &chat->pool.members)
 			speech_restore(&chat->speech, chat->pool.conns[sd]);
 	}
+	remains_say(&chat->exchange);
 	pressure_hold(&chat->pressure);
 	if (takeover->receiver != NULL &&
 	    !clients_replay(&chat->clients, takeover->receiver, takeover->unread)) {

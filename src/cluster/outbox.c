@@ -29,6 +29,14 @@ outbox_clear(struct outbox *outbox)
 }
 
 void
+outbox_give_up(struct outbox *outbox)
+{
+	outbox->end = outbox_end(outbox, outbox->last);
+	outbox->confirmed = outbox->last;
+	outbox->first = outbox->last + 1;
+}
+
+void
 outbox_close(struct outbox *outbox)
 {
 	if (outbox->owns)

@@ -56,6 +56,9 @@ int outbox_open(struct outbox *outbox, char *memory);
 #define OUTBOX_MEMORY (OUTBOX_BYTES + OUTBOX_ENTRIES * sizeof(struct outbox_entry))
 /* Begins anew. */
 void outbox_clear(struct outbox *outbox);
+/* Keeps nothing and has nothing on the way or open any more; the next entry gets the next number.
+ * What was there may be overwritten after outbox_settle. */
+void outbox_give_up(struct outbox *outbox);
 /* For a successor: whether what first to end say fits to what is in its memory. */
 bool outbox_is_sound(const struct outbox *outbox);
 void outbox_close(struct outbox *outbox);

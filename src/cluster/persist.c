@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "wire/ledger.h"
 
 /* Of the state, without the nodes that there are none of. */
@@ -77,6 +76,15 @@ persist_settled(struct channel *channel)
 	outbox_settle(&channel->sender.outbox);
 }
 
+void
+persist_forget(void)
+{
+	uint32_t spare = journal_turn()->channel ^ 1;
+
+	journal->head->channels[spare].epoch = 0;
+	ledger_turn(-1)->channel = spare;
+}
+
 /* --- for a successor */
 
 static bool
@@ -112,25 +120,47 @@ restore_filter(struct filter *filter, const struct journal_channel *state)
 	memcpy(filter->nodes, state->filter, state->nodes * sizeof(filter->nodes[0]));
 }
 
+/* The parts of an own entry that was said in part are not said again. */
+static uint64_t
+find_rest(const struct outbox *outbox, const struct journal_channel *state)
+{
+	bool was_begun =
+	    state->saying[0] == state->epoch && state->saying[1] == state->confirmed + 1;
+
+	return outbox_end(outbox, outbox->confirmed) + (was_begun ? state->said : 0);
+}
+
+static bool
+is_same_stream(const struct channel *channel, const struct journal_channel *state)
+{
+	return channel != NULL && state->stream == sum_of_name(channel->session.settings->stream);
+}
+
 enum persist_outcome
-persist_restore(struct channel *channel)
+persist_restore(struct channel *channel, struct persist_rest *rest)
 {
 	const struct journal_head *head = journal->head;
 	const struct journal_channel *state = &head->channels[journal->next->channel & 1];
+	struct outbox outbox;
 
-	if (state->epoch == 0)
+	outbox_open(&outbox, journal->outbox);
+	if (state->epoch == 0) {
+		if (channel != NULL)
+			outbox_clear(&channel->sender.outbox);
 		return PERSIST_NOTHING;
+	}
 	if (state->nodes > FILTER_NODES || state->learned > 1 || state->told > 1 ||
-	    state->sum != sum_of(state) || !restore_outbox(&channel->sender.outbox, state)) {
+	    state->sum != sum_of(state) || !restore_outbox(&outbox, state)) {
 		journal_fault("what was said to the cluster");
-		outbox_clear(&channel->sender.outbox);
 		return PERSIST_DAMAGED;
 	}
-	if (state->stream != sum_of_name(channel->session.settings->stream)) {
-		log_warn("cluster: another stream: %zu bytes for the last one are dropped",
-		    outbox_pending(&channel->sender.outbox));
-		outbox_clear(&channel->sender.outbox);
-		return PERSIST_NOTHING;
+	if (channel != NULL)
+		channel->sender.outbox = outbox;
+	if (!is_same_stream(channel, state)) {
+		*rest = (struct persist_rest){.outbox = outbox, .from = find_rest(&outbox, state)};
+		if (channel != NULL)
+			outbox_give_up(&channel->sender.outbox);
+		return PERSIST_OTHER;
 	}
 	channel->sender.epoch = state->epoch;
 	channel->sender.told = state->told != 0;

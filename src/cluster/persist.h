@@ -24,12 +24,22 @@ void persist_record(struct channel *channel);
 /* The turn is committed, or there is no journal. */
 void persist_settled(struct channel *channel);
 
-/* For a successor. */
+/* There is no channel any more. */
+void persist_forget(void);
+
+/* What clients had said to another stream, or to a cluster that is no longer set. */
+struct persist_rest {
+	struct outbox outbox; /* in the journal; bytes NULL: there was none */
+	uint64_t from;        /* parts before this place have been said */
+};
+
+/* For a successor; channel NULL: no cluster is set. */
 enum persist_outcome {
 	PERSIST_DONE,
-	PERSIST_NOTHING, /* there was no cluster, or another one: the channel begins anew */
+	PERSIST_NOTHING, /* there was no cluster: the channel begins anew */
+	PERSIST_OTHER,   /* there was another one: the same, and rest holds what was said to that */
 	PERSIST_DAMAGED,
 };
-enum persist_outcome persist_restore(struct channel *channel);
+enum persist_outcome persist_restore(struct channel *channel, struct persist_rest *rest);
 
 #endif

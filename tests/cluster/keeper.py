@@ -26,7 +26,11 @@ class Keeper:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(f"{directory}/notify")
         self.notify.settimeout(PATIENCE)
-        with open(f"{directory}/conf", "w", encoding="utf-8") as file:
+        self.configure(more)
+
+    def configure(self, more):
+        """For the next start."""
+        with open(f"{self.directory}/conf", "w", encoding="utf-8") as file:
             file.write(f'listen = [ "127.0.0.1:{self.port}" ];\ntrace = false;\n' + more)
 
     def start(self):

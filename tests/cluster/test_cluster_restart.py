@@ -1,11 +1,12 @@
 """A node that is restarted or killed under a service manager that keeps its descriptors."""
 
+import os
 import signal
 import time
 
 import pytest
 
-from chatd import CHATD, needs_systemd
+from chatd import CHATD, needs_systemd, wait_until
 from conftest import settings
 from party import Party
 from keeper import Keeper
@@ -104,6 +105,31 @@ def test_half_a_line_and_what_nobody_has_read_yet_survive(engine, kept):
     again(pair[1], signal.SIGKILL)
     a.send(b" a line\n")
     b.expect(b"half a line\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGKILL])
+@pytest.mark.parametrize("other, why", [("", "no longer set"), ("other", "another stream")])
+def test_what_was_on_the_way_to_a_former_stream_is_said_here(engine, kept, number, other, why):
+    e = engine()
+    keeper = kept(e.path)
+    a, b = keeper.client(), keeper.client()
+    e.pause()
+    a.send(b"on the way\n")
+
+    def accepted():
+        os.kill(keeper.pid, signal.SIGUSR1)
+        return keeper.log.count(r", 1 line, ")
+
+    wait_until(accepted)
+    keeper.configure(settings(e.path, f'stream = "{other}";') if other else "")
+    again(keeper, number)
+    b.expect(b"on the way\n")
+    keeper.log.wait_for(f"cluster: {why}; 1 line that had not come back is said here now")
+    e.resume()
+    a.send(b"later\n")
+    b.expect(b"later\n")
+    b.send(b"aye\n")
+    a.expect(b"aye\n")
 
 
 def test_the_identity_of_a_node_outlives_it(engine, kept):

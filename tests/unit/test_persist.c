@@ -11,6 +11,7 @@ static struct loop loop;
 static struct loop_class class, class_after;
 static struct config *config;
 static struct channel *channel;
+static struct persist_rest rest;
 
 static struct channel *
 make(struct loop_class *of)
@@ -63,7 +64,8 @@ succeed(void)
 	channel_free(channel);
 	channel = make(&class_after);
 	ledger_resume();
-	return persist_restore(channel);
+	rest = (struct persist_rest){0};
+	return persist_restore(channel, &rest);
 }
 
 /* Something of everything. */
@@ -124,18 +126,68 @@ TEST(without_a_cluster_before_it_begins_anew)
 	assert_false(channel->learned);
 }
 
-TEST(another_stream_begins_anew)
+/* The rest begins with that part of the journal's outbox. */
+static void
+expect_rest(const char *lines)
+{
+	struct outbox_part part;
+	char data[16] = "";
+
+	outbox_part(&rest.outbox, rest.from, &part);
+	outbox_copy(&rest.outbox, rest.from, 0, data, part.len);
+	assert_string_equal(data, lines);
+}
+
+TEST(another_stream_begins_anew_and_what_was_for_the_last_one_is_handed_out)
 {
 	uint64_t epoch = channel->sender.epoch;
+	struct outbox *outbox;
 
 	live();
 	record();
 	config_free(config);
 	config = config_of("cluster = { engine = \"127.0.0.1\"; stream = \"other\"; };");
-	assert_int_equal(succeed(), PERSIST_NOTHING);
+	assert_int_equal(succeed(), PERSIST_OTHER);
 	assert_false(channel->learned);
 	assert_true(channel->sender.epoch != epoch);
 	assert_int_equal(outbox_pending(&channel->sender.outbox), 0);
+	assert_int_equal(outbox_pending(&rest.outbox), 48 + 16);
+	expect_rest("two\n");
+	/* It is not overwritten before that counts. */
+	outbox = &channel->sender.outbox;
+	assert_true(outbox->floor <= 2 && outbox->first > outbox->last);
+	record();
+	assert_int_equal(succeed(), PERSIST_DONE);
+	assert_int_equal(outbox_pending(&channel->sender.outbox), 0);
+}
+
+TEST(of_an_entry_that_was_said_in_part_the_rest_is_handed_out)
+{
+	live();
+	channel->saying = (struct channel_place){.epoch = channel->sender.epoch, .seq = 2};
+	channel->said = 32;
+	record();
+	config_free(config);
+	config = config_of("cluster = { engine = \"127.0.0.1\"; stream = \"other\"; };");
+	assert_int_equal(succeed(), PERSIST_OTHER);
+	expect_rest("three\n");
+}
+
+TEST(without_a_cluster_after_it_the_outbox_is_handed_out_and_forgotten)
+{
+	live();
+	record();
+	assert_int_equal(persist_restore(NULL, &rest), PERSIST_OTHER);
+	expect_rest("two\n");
+	persist_forget();
+	ledger_commit();
+	assert_int_equal(persist_restore(NULL, &rest), PERSIST_NOTHING);
+	/* It is set again, much later. */
+	assert_int_equal(succeed(), PERSIST_NOTHING);
+	assert_true(outbox_is_sound(&channel->sender.outbox));
+	assert_int_equal(outbox_pending(&channel->sender.outbox), 0);
+	record();
+	assert_int_equal(succeed(), PERSIST_DONE);
 }
 
 /* Each byte of the state, and of the heads of parts. */
@@ -152,14 +204,14 @@ TEST(a_state_that_is_damaged_is_not_used)
 
 		*byte = (char)(*byte ^ 4);
 		if (kept->epoch != 0)
-			assert_int_equal(persist_restore(channel), PERSIST_DAMAGED);
+			assert_int_equal(persist_restore(channel, &rest), PERSIST_DAMAGED);
 		*byte = (char)(*byte ^ 4);
 		/* That has begun anew in the outbox. */
 		channel->sender.outbox.first = 1;
 	}
 	journal->fault = NULL;
 	journal->outbox[12] = 99; /* the length of the first part */
-	assert_int_equal(persist_restore(channel), PERSIST_DAMAGED);
+	assert_int_equal(persist_restore(channel, &rest), PERSIST_DAMAGED);
 	assert_string_equal(journal->fault, "what was said to the cluster");
 }
 
@@ -171,7 +223,9 @@ main(void)
 	    CASE(a_successor_goes_on_under_the_same_name_from_the_same_place),
 	    CASE(what_was_not_committed_never_happened),
 	    CASE(without_a_cluster_before_it_begins_anew),
-	    CASE(another_stream_begins_anew),
+	    CASE(another_stream_begins_anew_and_what_was_for_the_last_one_is_handed_out),
+	    CASE(of_an_entry_that_was_said_in_part_the_rest_is_handed_out),
+	    CASE(without_a_cluster_after_it_the_outbox_is_handed_out_and_forgotten),
 	    CASE(a_state_that_is_damaged_is_not_used),
 	};
 
