@@ -213,6 +213,18 @@ rename_node(struct channel *channel)
 	    LOG_CLUSTER, "cluster: somebody uses the name of this node, which takes another");
 }
 
+/* A hold that comes again is renewed, if its node has said nothing since. */
+static void
+take_control(struct channel *channel, const struct stream_entry *entry)
+{
+	bool is_new = pass(channel, entry), is_hold = entry->kind == STREAM_HOLD;
+	bool is_renewed = is_hold && !channel->reads_again &&
+			  filter_is_last(&channel->filter, entry->epoch, entry->seq);
+
+	if (!channel_is_own(channel, entry) && (is_new || is_renewed))
+		(is_hold ? holds_take : holds_release)(&channel->others, entry->epoch);
+}
+
 /* The next entry of the reply. Returns whether it is one of lines that is new. */
 static bool
 take_entry(struct channel *channel, const struct redisReply *entries)
@@ -234,9 +246,8 @@ take_entry(struct channel *channel, const struct redisReply *entries)
 	if (entry.kind == STREAM_STRANGE) {
 		log_limited(LOG_CLUSTER, "cluster: an entry that is none of chatd's is left out");
 		note_read(channel, &entry);
-	} else if (pass(channel, &entry) && !channel_is_own(channel, &entry)) {
-		(entry.kind == STREAM_HOLD ? holds_take : holds_release)(
-		    &channel->others, entry.epoch);
+	} else {
+		take_control(channel, &entry);
 	}
 	return false;
 }

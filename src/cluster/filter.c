@@ -52,6 +52,14 @@ filter_is_new(struct filter *filter, uint64_t epoch, uint64_t seq)
 	return node == NULL || seq > node->last;
 }
 
+bool
+filter_is_last(struct filter *filter, uint64_t epoch, uint64_t seq)
+{
+	const struct filter_node *node = find(filter, epoch);
+
+	return node != NULL && seq == node->last;
+}
+
 void
 filter_learn(struct filter *filter, uint64_t epoch, uint64_t seq)
 {

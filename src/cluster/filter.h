@@ -29,6 +29,8 @@ struct filter {
 bool filter_pass(struct filter *filter, uint64_t epoch, uint64_t seq, uint64_t *lost);
 /* The same, but nothing changes. */
 bool filter_is_new(struct filter *filter, uint64_t epoch, uint64_t seq);
+/* Whether it is the last one of its node that was passed or learned. */
+bool filter_is_last(struct filter *filter, uint64_t epoch, uint64_t seq);
 /* There is such an entry; those before it are no loss. */
 void filter_learn(struct filter *filter, uint64_t epoch, uint64_t seq);
 

@@ -2,7 +2,9 @@
  * holds: which other nodes hold everybody up.
  *
  * A node whose clients are behind says hold, and again each second as long as that lasts, then go.
- * A hold is good for HOLDS_LEASE, so one that dies while it holds costs no more than that.
+ * It may repeat an entry to say so again (sender.h): a hold that comes once more counts once more,
+ * as long as its node has said nothing since. A hold is good for HOLDS_LEASE, so one that dies
+ * while it holds costs no more than that.
  */
 #ifndef CHATD_HOLDS_H
 #define CHATD_HOLDS_H

@@ -37,7 +37,7 @@ sender_begin(struct sender *sender, uint64_t first)
 
 	first = MAX(first, outbox->first);
 	sender->sent = sender->taken = sender->back = first - 1;
-	sender->rests = false;
+	sender->rests = sender->repeats = false;
 	return outbox->last >= first ? outbox->last - first + 1 : 0;
 }
 
@@ -63,7 +63,21 @@ is_told_of(const struct sender *sender)
 static bool
 may_send(const struct sender *sender)
 {
+	if (sender->repeats)
+		return false;
 	return sender->sent == sender->back || (sender->rests && sender->sent == sender->taken);
+}
+
+/* Says again that it holds. Returns the number, or 0: there is no place for now. */
+static uint64_t
+renew(struct sender *sender)
+{
+	struct outbox *outbox = &sender->outbox;
+
+	sender->told_at = clock_now();
+	sender->repeats = outbox->last - outbox->confirmed >= SENDER_HOLDS &&
+			  outbox_kind(outbox, outbox->last) == STREAM_HOLD;
+	return sender->repeats ? outbox->last : outbox_make(outbox, STREAM_HOLD);
 }
 
 /* The number of the next entry, which is made if need be; 0: there is none. */
@@ -75,6 +89,8 @@ next(struct sender *sender)
 
 	if (seq <= outbox->last)
 		return seq;
+	if (!is_told_of(sender) && sender->holds && sender->told)
+		return renew(sender);
 	if (!is_told_of(sender)) {
 		seq = outbox_make(outbox, sender->holds ? STREAM_HOLD : STREAM_GO);
 		if (seq != 0) {
@@ -127,7 +143,9 @@ sender_send(struct sender *sender, struct commands *commands)
 void
 sender_taken(struct sender *sender)
 {
-	sender->taken = sender->sent;
+	if (sender->taken == sender->sent)
+		sender->repeats = false;
+	sender->taken = MIN(sender->taken + 1, sender->sent);
 	sender->progressed_at = clock_now();
 }
 
@@ -166,7 +184,7 @@ sender_is_settled(const struct sender *sender)
 int64_t
 sender_late_at(const struct sender *sender)
 {
-	if (sender->sent == sender->back || sender->rests)
+	if ((sender->sent == sender->back && !sender->repeats) || sender->rests)
 		return CLOCK_NEVER;
 	return (sender->taken == sender->sent ? sender->progressed_at : sender->sent_at) +
 	       SENDER_DEADLINE;
@@ -175,5 +193,6 @@ sender_late_at(const struct sender *sender)
 int64_t
 sender_due(const struct sender *sender)
 {
-	return sender->holds && sender->told ? sender->told_at + HOLDS_RENEW : CLOCK_NEVER;
+	return sender->holds && sender->told && may_send(sender) ? sender->told_at + HOLDS_RENEW
+								 : CLOCK_NEVER;
 }

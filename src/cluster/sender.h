@@ -3,7 +3,8 @@
  *
  * An entry is on the way until it was read back. Only a hold or a go may follow before that, if
  * reading rests and the engine has taken the one before: so a node that cannot read can still keep
- * the others from speaking.
+ * the others from speaking. That may take any time, and such entries pile up in the outbox, which
+ * remembers only so many: after SENDER_HOLDS of them the last hold is sent again and again.
  */
 #ifndef CHATD_SENDER_H
 #define CHATD_SENDER_H
@@ -16,6 +17,7 @@
 #include "conf/cluster.h"
 
 #define SENDER_DEADLINE (3 * CLOCK_SECOND) /* for an entry to be taken, and to come back */
+#define SENDER_HOLDS    60                 /* entries that have not come back */
 
 struct sender {
 	const struct cluster *settings;
@@ -26,9 +28,10 @@ struct sender {
 	uint64_t taken; /* that the engine has taken, */
 	uint64_t back;  /* and that was read back */
 	int64_t sent_at, progressed_at;
-	bool rests; /* nothing is read for now */
-	bool holds; /* this node holds everybody up */
-	bool told;  /* what others know of that */
+	bool repeats; /* a hold that is sent again has not been taken yet */
+	bool rests;   /* nothing is read for now */
+	bool holds;   /* this node holds everybody up */
+	bool told;    /* what others know of that */
 	int64_t told_at;
 };
 

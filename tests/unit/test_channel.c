@@ -560,6 +560,81 @@ TEST(a_node_that_cannot_read_holds_the_others_all_the_same)
 	assert_true(channel->session.live);
 }
 
+/* Longer than the outbox has numbers for. */
+TEST(a_hold_is_renewed_for_as_long_as_it_takes)
+{
+	uint64_t epoch = channel->sender.epoch;
+
+	link_up();
+	say("one\n");
+	expect_added(1, "d one\n");
+	put_text(writer, "$3\r\n9-9\r\n");
+	channel_pause(channel, true);
+	channel_hold(channel, true);
+	for (unsigned i = 2; i < OUTBOX_ENTRIES + 100; i++) {
+		settle();
+		expect_added(i <= SENDER_HOLDS ? i : SENDER_HOLDS, "c h");
+		assert_int_equal(channel_run_due(channel), CLOCK_NEVER);
+		put_text(writer, "$3\r\n9-9\r\n");
+		settle();
+		assert_string_equal(asked(writer), "");
+		assert_int_equal(channel_run_due(channel), now + HOLDS_RENEW);
+		now += HOLDS_RENEW;
+	}
+	channel_hold(channel, false);
+	channel_pause(channel, false);
+	put_text(reader, reply_of(1, entry_of("1-1", epoch, 1, "d", "one\n")));
+	for (unsigned i = 2; i <= SENDER_HOLDS; i++) {
+		settle();
+		assert_string_equal(asked(writer), "");
+		put_text(reader, reply_of(1, entry_of("1-2", epoch, i, "c", "h")));
+	}
+	settle();
+	expect_added(SENDER_HOLDS + 1, "c g");
+	expect_heard("own:one\n");
+	/* Those that were sent again. */
+	put_text(reader, reply_of(1, entry_of("1-3", epoch, SENDER_HOLDS, "c", "h")));
+	settle();
+	control_back("1-4", SENDER_HOLDS + 1, "g");
+	assert_true(channel_is_settled(channel) && channel_is_open(channel));
+}
+
+TEST(a_hold_that_the_engine_does_not_take_is_not_looked_at_again_and_again)
+{
+	link_up();
+	channel_hold(channel, true);
+	settle();
+	expect_added(1, "c h");
+	now += HOLDS_RENEW;
+	seam_pass_at(now);
+	assert_int_equal(channel_run_due(channel), now - HOLDS_RENEW + SENDER_DEADLINE);
+	channel_pause(channel, true);
+	now += 100 * HOLDS_RENEW;
+	seam_pass_at(now);
+	assert_int_equal(channel_run_due(channel), CLOCK_NEVER);
+}
+
+TEST(a_hold_of_another_node_that_comes_again_is_renewed)
+{
+	link_up();
+	for (int i = 0; i < 5; i++) {
+		put_text(reader, reply_of(1, entry_of("1-1", 5, 1, "c", "h")));
+		settle();
+		now += HOLDS_LEASE - 1;
+		settle();
+		assert_false(channel_is_open(channel));
+	}
+	now += 1;
+	settle();
+	assert_true(channel_is_open(channel));
+	/* It counts no more when that node has said something since. */
+	put_text(reader, reply_of(1, entry_of("1-2", 5, 2, "c", "g")));
+	settle();
+	put_text(reader, reply_of(1, entry_of("1-3", 5, 1, "c", "h")));
+	settle();
+	assert_true(channel_is_open(channel));
+}
+
 TEST(an_engine_that_refuses_is_tried_after_growing_pauses)
 {
 	int64_t pause = SESSION_PAUSE;
@@ -605,6 +680,9 @@ main(void)
 	    CASE(a_hold_of_another_node_is_good_for_three_seconds),
 	    CASE(the_own_hold_is_told_again_each_second_and_then_go),
 	    CASE(a_node_that_cannot_read_holds_the_others_all_the_same),
+	    CASE(a_hold_is_renewed_for_as_long_as_it_takes),
+	    CASE(a_hold_that_the_engine_does_not_take_is_not_looked_at_again_and_again),
+	    CASE(a_hold_of_another_node_that_comes_again_is_renewed),
 	    CASE(an_engine_that_refuses_is_tried_after_growing_pauses),
 	};
 
