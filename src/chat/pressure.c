@@ -34,7 +34,8 @@ pressure_reading(const struct pressure *pressure)
 	return !backoff_rests(&pressure->kernel) && !backoff_rests(&pressure->broadcast->memory);
 }
 
-/* Less than limits.queue where a reload has raised that beyond what the journal has room for. */
+/* Less than limits.queue where that is more than the journal has room for: after a reload, or with
+ * 32 bits. */
 static uint64_t
 queue_limit(const struct pressure *pressure)
 {

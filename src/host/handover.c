@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/systemd.h"
+#include "host/capacity.h"
 #include "wire/journal.h"
 #include "wire/ledger.h"
 #include "wire/relay.h"
@@ -108,17 +109,6 @@ watch_no_more(struct handover *handover)
 
 /* --- taking over */
 
-static struct journal_need
-needs(const struct config *config)
-{
-	return (struct journal_need){
-	    .line = config->limits.line,
-	    .queue = config->limits.queue,
-	    .clients = config->limits.clients,
-	    .history = config->history,
-	};
-}
-
 static int
 raise_fd(int fd, int least)
 {
@@ -163,7 +153,7 @@ is_given_up(void)
 static enum takeover_outcome
 take_over(struct handover *handover, struct chat *chat, const struct config *config, int highest)
 {
-	const struct journal_need need = needs(config);
+	const struct journal_need need = capacity_need(config);
 	const struct spared spared = {.fds = handover->passed, .count = handover->count};
 	char error[JOURNAL_ERROR];
 
@@ -225,7 +215,7 @@ let_go(struct handover *handover, const struct notify *notify)
 static void
 begin(struct handover *handover, struct chat *chat, const struct config *config, int highest)
 {
-	const struct journal_need need = needs(config);
+	const struct journal_need need = capacity_need(config);
 	char error[JOURNAL_ERROR];
 
 	if (journal_create(&need, 0, error) < 0) {
@@ -301,6 +291,8 @@ handover_open(struct handover *handover, struct chat *chat, const struct config 
 	}
 	if (!handover->on)
 		begin(handover, chat, config, highest);
+	if (handover->on)
+		capacity_check(config, journal_queue_most());
 	return 0;
 }
 
@@ -346,11 +338,8 @@ handover_proved(struct handover *handover)
 void
 handover_reconfigure(const struct handover *handover, const struct config *config)
 {
-	const struct journal_need need = needs(config);
-
-	if (handover->on && !journal_suffices(&need))
-		log_warn("the journal has no room for the new limits: senders wait earlier, until "
-			 "chatd is restarted, which disconnects nobody");
+	if (handover->on)
+		capacity_reconfigure(config);
 }
 
 bool

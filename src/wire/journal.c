@@ -104,6 +104,12 @@ order_for(const struct journal_need *need)
 	return order;
 }
 
+uint64_t
+journal_queue_most(void)
+{
+	return (UINT64_C(1) << AREA_ORDER_MAX) / JOURNAL_SHARE;
+}
+
 bool
 journal_suffices(const struct journal_need *need)
 {

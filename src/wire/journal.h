@@ -260,8 +260,10 @@ int journal_create(
 int journal_adopt(int fd, const struct journal_need *need, char error[JOURNAL_ERROR]);
 /* Forgets the journal in this process. */
 void journal_close(void);
-/* Whether it was laid out for so much. */
+/* Whether it was laid out for so much, or for as much as is possible. */
 bool journal_suffices(const struct journal_need *need);
+/* What journal_queue is at most: with 32 bits 64 MiB, otherwise more than limits.queue may be. */
+uint64_t journal_queue_most(void);
 
 /* Bytes that may wait for the slowest client so that there is room in any case. */
 static inline uint64_t

@@ -167,6 +167,20 @@ TEST(the_largest_limits_are_laid_out_as_far_as_addresses_go)
 	assert_true(journal_suffices(&all));
 }
 
+TEST(with_32_bits_a_queue_has_64_mib_at_most)
+{
+	const struct journal_need most = {.queue = CONFIG_MAX_QUEUE};
+
+	if (IS_WIDE) {
+		assert_true(journal_queue_most() >= CONFIG_MAX_QUEUE);
+		return;
+	}
+	assert_int_equal(journal_queue_most(), 64 << 20);
+	journal_close();
+	if (journal_create(&most, 0, error) == 0)
+		assert_int_equal(journal_queue(), journal_queue_most());
+}
+
 TEST(what_is_no_journal_is_refused)
 {
 	int ends[2], fd = memfd_create("empty", MFD_CLOEXEC);
@@ -350,6 +364,7 @@ main(void)
 	    JOURNAL_TEST(the_area_is_as_large_as_the_limits_need_and_a_successor_enlarges_it),
 	    JOURNAL_TEST(each_limit_counts),
 	    JOURNAL_TEST(the_largest_limits_are_laid_out_as_far_as_addresses_go),
+	    JOURNAL_TEST(with_32_bits_a_queue_has_64_mib_at_most),
 	    JOURNAL_TEST(what_is_no_journal_is_refused),
 	    JOURNAL_TEST(another_magic_is_none),
 	    JOURNAL_TEST(another_layout_is_that_of_another_version),
