@@ -13,6 +13,7 @@ import pytest
 
 import chatd
 import tls
+from store import Store
 
 
 @pytest.fixture
@@ -59,6 +60,15 @@ def notify(tmp):
     listener = chatd.NotifySocket(f"{tmp}/notify")
     yield listener
     listener.close()
+
+
+@pytest.fixture
+def store(tmp):
+    """A service manager that keeps descriptors. See store.py."""
+    chatd.needs_systemd()
+    manager = Store(f"{tmp}/notify")
+    yield manager
+    manager.close()
 
 
 @pytest.fixture(scope="session")
