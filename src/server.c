@@ -16,6 +16,7 @@
 #include "base/trace.h"
 #include "host/descriptors.h"
 #include "host/report.h"
+#include "wire/safe.h"
 
 void
 server_init(struct server *server, struct config *config, struct tls_context *tls,
@@ -54,7 +55,9 @@ reserve(struct server *server, const struct config *config, source_tell *tell)
 static int
 open_manager(struct server *server)
 {
-	rlim_t files = descriptors_raise(server->config);
+	const int *kept = server->handover.kept;
+	/* Clients of the former process keep their numbers, even if it was allowed more of them. */
+	rlim_t files = descriptors_raise(server->config, safe_highest(kept[1], kept[2]));
 	int highest = (int)MIN(files, CONFIG_MAX_CLIENTS) - 1;
 
 	/* sd_notify(3) recommends serving all the same. */
@@ -142,7 +145,7 @@ tell_fault(int level, const char *text)
 static int
 open_listeners(struct server *server, const struct config *config)
 {
-	descriptors_raise(config);
+	descriptors_raise(config, -1);
 	if (reserve(server, config, tell_fault) == 0 &&
 	    acceptor_change(&server->chat.acceptor, server->config, config, tell_fault) == 0)
 		return 0;

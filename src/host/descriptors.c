@@ -9,9 +9,10 @@
 #include "host/handover.h"
 
 rlim_t
-descriptors_raise(const struct config *config)
+descriptors_raise(const struct config *config, int kept)
 {
-	rlim_t need = (rlim_t)config->limits.clients + config->n_endpoints + DESCRIPTORS_SPARE +
+	rlim_t places = (rlim_t)MAX(kept + 1, (int)config->limits.clients);
+	rlim_t need = places + config->n_endpoints + DESCRIPTORS_SPARE +
 		      (systemd_keeps_descriptors() ? HANDOVER_FDS : 0) +
 		      (cluster_is_set(&config->cluster) ? EXCHANGE_FDS : 0);
 	struct rlimit limit, want;
@@ -29,7 +30,6 @@ descriptors_raise(const struct config *config)
 	if (limit.rlim_cur < need)
 		log_warn("limits.clients is %u, but %ju open files allow about %ju clients",
 		    config->limits.clients, (uintmax_t)limit.rlim_cur,
-		    (uintmax_t)(limit.rlim_cur -
-				MIN(limit.rlim_cur, need - config->limits.clients)));
+		    (uintmax_t)(limit.rlim_cur - MIN(limit.rlim_cur, need - places)));
 	return limit.rlim_cur;
 }

@@ -16,8 +16,10 @@
  */
 #define DESCRIPTORS_SPARE (8 + LEAVING_MAX + ACCEPTOR_BATCH)
 
-/* Raises the limit as config needs it; the log says how many clients fit otherwise. Returns how
- * many there may be. */
-rlim_t descriptors_raise(const struct config *config);
+/*
+ * Raises the limit as config needs it, and clients up to the number kept; the log says how many
+ * clients fit otherwise. Returns how many descriptors there may be.
+ */
+rlim_t descriptors_raise(const struct config *config, int kept);
 
 #endif

@@ -1,6 +1,7 @@
 #include "wire/safe.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -294,6 +295,25 @@ peek(struct safe_batch *batch)
 		batch->numbers[i] = 0;
 	batch->serial = batch->count == 1 && named == 1 ? label.serial : 0;
 	return len;
+}
+
+int
+safe_highest(int out, int in)
+{
+	struct label label;
+	uint32_t number[SAFE_BATCH];
+	ssize_t len;
+	int highest = -1;
+
+	if (safe_adopt(out, in) < 0)
+		return -1;
+	seek(0);
+	while ((len = recv(safe.out, &label, sizeof(label), MSG_DONTWAIT | MSG_PEEK)) > 0)
+		for (uint32_t i = numbers(&label, len, number); i > 0; i--)
+			highest = MAX(highest, (int)MIN(number[i - 1], INT_MAX));
+	seek(-1);
+	safe = (struct safe){.out = -1, .in = -1, .repack_at = CLOCK_NEVER};
+	return highest;
 }
 
 int

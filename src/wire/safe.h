@@ -39,6 +39,8 @@ int safe_open(void);
 /* That of a former process. Returns 0, or -1 if it is none. */
 int safe_adopt(int out, int in);
 void safe_close(void);
+/* Of a safe that was passed as these two: the highest number in it, or -1. Nothing changes. */
+int safe_highest(int out, int in);
 
 /* Puts a socket in that was just accepted. Returns whether it is in. */
 bool safe_put_accepted(int fd);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -132,6 +133,26 @@ TEST(what_was_put_in_is_seen_with_its_number_as_often_as_one_looks)
 	}
 	assert_int_equal(safe.messages, 3);
 	assert_int_equal(safe.live, 3);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+TEST(the_highest_number_is_found_and_nothing_changes)
+{
+	struct safe mine = safe;
+	int fds[3];
+
+	assert_int_equal(safe_highest(mine.out, mine.in), -1);
+	safe = mine;
+	for (int i = 0; i < 3; i++)
+		fds[i] = put();
+	mine = safe;
+	assert_int_equal(safe_highest(mine.in, mine.out), MAX(fds[0], MAX(fds[1], fds[2])));
+	assert_int_equal(safe.out, -1);
+	safe = mine;
+	expect_kept(fds, 3);
+	assert_int_equal(safe_highest(-1, mine.in), -1);
+	safe = mine;
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
 }
@@ -448,6 +469,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    SAFE_TEST(what_was_put_in_is_seen_with_its_number_as_often_as_one_looks),
+	    SAFE_TEST(the_highest_number_is_found_and_nothing_changes),
 	    SAFE_TEST(what_is_taken_out_is_closed_at_an_exec),
 	    SAFE_TEST(one_just_accepted_has_its_serial_number),
 	    SAFE_TEST(a_large_number_is_kept_whole),

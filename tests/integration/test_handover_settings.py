@@ -1,0 +1,36 @@
+"""Settings and units that are others after a restart, while clients are inside."""
+
+import signal
+
+from store import begin, leave, succeed
+
+
+def talk(a, b):
+    a.send(b"hello\n")
+    b.expect(b"hello\n")
+
+
+def crash(d):
+    d.signal(signal.SIGKILL)
+    d.wait()
+
+
+# --- limits
+
+def test_a_restart_with_fewer_clients_ends_none_of_those_inside(start, daemon, store):
+    d = begin(start, store, trace=False, more="limits = { clients = 400; };")
+    clients = d.clients(300)
+    d.configure(trace=False, more="limits = { clients = 2; };")
+    leave(d)
+    where = d.address
+    d = succeed(daemon, store, d)
+    d.stderr.wait_for("took over 300 clients of the last chatd")
+    talk(clients[0], clients[-1])
+    talk(clients[-1], clients[0])
+    late = d.client(where, wait=False)
+    late.expect(b"chatd: too many clients, at most 2\n")
+    # Nor does another one, or a crash.
+    crash(d)
+    d = succeed(daemon, store, d)
+    d.stderr.wait_for("took over 300 clients of the last chatd")
+    talk(clients[0], clients[-1])
