@@ -181,6 +181,17 @@ chat_is_over(const struct chat *chat)
 }
 
 void
+chat_exclude(struct chat *chat)
+{
+	struct pool *pool = &chat->pool;
+
+	FDSET_FOREACH(sd, &pool->members)
+		if (!access_allows(pool->config->access, &pool->conns[sd]->addr))
+			leaving_dismiss(&chat->leaving, pool->conns[sd],
+			    "your address is not allowed", "address not allowed");
+}
+
+void
 chat_reconfigure(struct chat *chat, const struct config *config, const struct tls_context *context)
 {
 	struct pool *pool = &chat->pool;
@@ -190,10 +201,7 @@ chat_reconfigure(struct chat *chat, const struct config *config, const struct tl
 	lobby_reconfigure(&chat->lobby);
 	broadcast_reconfigure(&chat->broadcast);
 	rate_reconfigure(&chat->rate);
-	FDSET_FOREACH(sd, &pool->members)
-		if (!access_allows(config->access, &pool->conns[sd]->addr))
-			leaving_dismiss(&chat->leaving, pool->conns[sd],
-			    "your address is not allowed", "address not allowed");
+	chat_exclude(chat);
 	speech_reconfigure(&chat->speech);
 	exchange_reconfigure(&chat->exchange);
 	clients_reconfigure(&chat->clients);

@@ -83,6 +83,8 @@ bool chat_is_settled(const struct chat *chat);
 void chat_say_goodbye(struct chat *chat);
 bool chat_is_over(const struct chat *chat);
 
+/* Dismisses clients that the settings do not allow. */
+void chat_exclude(struct chat *chat);
 /* After a reload, with room reserved: dismisses clients that are no longer allowed, and looks at
  * the queues again. */
 void chat_reconfigure(

@@ -312,6 +312,8 @@ let_in(struct takeover *takeover, int fd)
 enum takeover_outcome
 takeover_finish(struct takeover *takeover)
 {
+	/* The settings may be others than those they came in with. */
+	chat_exclude(takeover->chat);
 	for (size_t i = 0; i < takeover->sockets.count; i++)
 		if (takeover->sockets.found[i].conn == NULL && takeover->sockets.found[i].fd >= 0)
 			let_in(takeover, takeover->sockets.found[i].fd);

@@ -34,3 +34,22 @@ def test_a_restart_with_fewer_clients_ends_none_of_those_inside(start, daemon, s
     d = succeed(daemon, store, d)
     d.stderr.wait_for("took over 300 clients of the last chatd")
     talk(clients[0], clients[-1])
+
+
+# --- who is allowed
+
+def test_who_is_excluded_by_the_settings_of_the_next_one_ends_as_after_a_reload(
+        start, daemon, store, tmp):
+    listen = ["127.0.0.1:0", f"{tmp}/socket"]
+    d = begin(start, store, listen=listen)
+    tcp = d.client()
+    unix, other = d.client(f"{tmp}/socket"), d.client(f"{tmp}/socket")
+    talk(unix, tcp)
+    other.expect(b"hello\n")
+    d.configure(listen=listen, more='deny = "127.0.0.1";')
+    leave(d)
+    d = succeed(daemon, store, d)
+    tcp.expect(b"chatd: your address is not allowed\n")
+    tcp.expect_eof()
+    d.stderr.wait_for("removed: address not allowed")
+    talk(unix, other)
