@@ -130,7 +130,7 @@ open_all(struct acceptor *acceptor, const struct config *config, int *passed, co
 	if (TAILQ_EMPTY(all))
 		return count > 0 ? listeners_inherit(all, passed, tls, count, error)
 				 : listeners_open(all, config, error);
-	listeners_match(all, passed, count);
+	listeners_match(all, passed, tls, count);
 	if (count == 0)
 		return listeners_change(all, config, config, drain_last, &change, error);
 	listeners_retire(all, drain_last, &change);

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "wire/registry.h"
+
 static struct listener *
 find(const struct listeners *all, const struct endpoint *endpoint)
 {
@@ -247,25 +249,37 @@ is_same_socket(int a, int b)
 	       getsockopt(b, SOL_SOCKET, SO_COOKIE, &second, &len) == 0 && first == second;
 }
 
+/* The name is part of the unit, and may be another one than at the last start. */
+static void
+change_kind(struct listener *listener, bool tls)
+{
+	listener->endpoint.tls = tls;
+	listener->told = false;
+	registry_remove(listener->record);
+	listener->record = 0;
+}
+
 static bool
-is_among(const struct listener *listener, int *passed, int count)
+is_among(struct listener *listener, int *passed, const bool *tls, int count)
 {
 	for (int i = 0; i < count; i++)
 		if (passed[i] >= 0 && is_same_socket(listener->fd, passed[i])) {
 			close(passed[i]);
 			passed[i] = -1;
+			if (listener->endpoint.tls != tls[i])
+				change_kind(listener, tls[i]);
 			return true;
 		}
 	return false;
 }
 
 void
-listeners_match(struct listeners *all, int *passed, int count)
+listeners_match(struct listeners *all, int *passed, const bool *tls, int count)
 {
 	struct listener *listener;
 
 	TAILQ_FOREACH(listener, all, entry)
-		if (listener->inherited && !is_among(listener, passed, count))
+		if (listener->inherited && !is_among(listener, passed, tls, count))
 			listener->inherited = false;
 }
 

@@ -28,11 +28,11 @@ void listeners_keep(const struct listeners *all);
 bool listeners_restore(struct listeners *all, int fd);
 /*
  * Of the listeners restored, those that systemd had passed stay so if they are among the count
- * descriptors passed now, of which the duplicates are closed and become -1. systemd does not listen
- * on the others any more: they count as chatd's own, so that they end unless the settings name
- * them.
+ * descriptors passed now, of which the duplicates are closed and become -1. Whose clients speak
+ * another way now, as tls says, is to be kept anew. systemd does not listen on the others any more:
+ * they count as chatd's own, so that they end unless the settings name them.
  */
-void listeners_match(struct listeners *all, int *passed, int count);
+void listeners_match(struct listeners *all, int *passed, const bool *tls, int count);
 /* Forgets all; a successor goes on with them. */
 void listeners_leave(struct listeners *all);
 

@@ -1,6 +1,7 @@
 """Settings and units that are others after a restart, while clients are inside."""
 
 import signal
+import socket
 
 from store import begin, leave, succeed
 
@@ -53,3 +54,25 @@ def test_who_is_excluded_by_the_settings_of_the_next_one_ends_as_after_a_reload(
     tcp.expect_eof()
     d.stderr.wait_for("removed: address not allowed")
     talk(unix, other)
+
+
+# --- sockets that are passed
+
+def test_a_passed_socket_that_is_called_tls_from_now_on_wants_tls(start, daemon, store, certs):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = listener.getsockname()
+        d = start(**store.passes(("plain", listener.fileno())), more=certs.settings("server"))
+        store.wait_for("READY=1")
+        a, b = d.clients(2, where)
+        leave(d)
+        d = succeed(daemon, store, d, ("tls", listener.fileno()))
+        d.stderr.wait_for("listening on tls://")
+        talk(a, b)
+        late = d.client(where, wait=False)
+        late.send(b"is this plain?\n")
+        late.expect(b"chatd: this port wants TLS\n")
+        # And back.
+        leave(d)
+        d = succeed(daemon, store, d, ("plain", listener.fileno()))
+        late = d.client(where)
+        talk(late, a)

@@ -126,6 +126,7 @@ TEST(without_memory_one_is_not_restored_and_stays_open)
 TEST(a_passed_one_that_is_passed_again_stays_and_its_copy_is_closed)
 {
 	int fd = pass_socket(), fds[1] = {fd}, passed[3];
+	bool tls[3] = {false};
 
 	assert_int_equal(listeners_inherit(&ears, fds, NULL, 1, ears_error), 0);
 	listeners_keep(&ears);
@@ -134,7 +135,7 @@ TEST(a_passed_one_that_is_passed_again_stays_and_its_copy_is_closed)
 	passed[0] = -1;
 	passed[1] = pass_socket();
 	passed[2] = fcntl(fd, F_DUPFD_CLOEXEC, 50);
-	listeners_match(&ears, passed, 3);
+	listeners_match(&ears, passed, tls, 3);
 	assert_true(ear_nth(0)->inherited);
 	assert_true(passed[1] >= 0 && is_open(passed[1]));
 	assert_int_equal(passed[2], -1);
@@ -142,19 +143,41 @@ TEST(a_passed_one_that_is_passed_again_stays_and_its_copy_is_closed)
 	close(passed[1]);
 }
 
+TEST(a_passed_one_speaks_tls_if_its_name_says_so_now)
+{
+	int fd = pass_socket(), fds[1] = {fd}, passed[1];
+	bool tls[1];
+
+	assert_int_equal(listeners_inherit(&ears, fds, NULL, 1, ears_error), 0);
+	listeners_keep(&ears);
+	/* From plain text to TLS, it stays, back, it stays. */
+	for (int i = 0; i < 4; i++) {
+		tls[0] = i < 2;
+		succeed();
+		passed[0] = fcntl(fd, F_DUPFD_CLOEXEC, 50);
+		listeners_match(&ears, passed, tls, 1);
+		assert_true(ear_nth(0)->inherited);
+		assert_int_equal(ear_nth(0)->endpoint.tls, tls[0]);
+		assert_int_equal(ear_nth(0)->told, i % 2 != 0);
+		listeners_keep(&ears);
+		assert_true(registry_has(ear_nth(0)->fd));
+	}
+}
+
 TEST(a_passed_one_that_is_passed_no_more_counts_as_chatds_own)
 {
 	int fd = pass_socket(), fds[1] = {fd}, passed[1] = {pass_socket()};
+	bool tls[1] = {false};
 
 	assert_int_equal(listeners_inherit(&ears, fds, NULL, 1, ears_error), 0);
 	listeners_keep(&ears);
 	succeed();
-	listeners_match(&ears, passed, 1);
+	listeners_match(&ears, passed, tls, 1);
 	assert_false(ear_nth(0)->inherited);
 	assert_true(is_open(passed[0]));
 	/* And none at all. */
 	ear_nth(0)->inherited = true;
-	listeners_match(&ears, NULL, 0);
+	listeners_match(&ears, NULL, NULL, 0);
 	assert_false(ear_nth(0)->inherited);
 	listeners_retire(&ears, NULL, NULL);
 	assert_int_equal(ear_count(), 0);
@@ -166,12 +189,13 @@ TEST(chatds_own_is_not_taken_for_a_passed_one)
 {
 	struct config *config = EARS("/one");
 	int passed[1];
+	bool tls[1] = {false};
 
 	ears_open(config);
 	listeners_keep(&ears);
 	succeed();
 	passed[0] = fcntl(ear_nth(0)->fd, F_DUPFD_CLOEXEC, 50);
-	listeners_match(&ears, passed, 1);
+	listeners_match(&ears, passed, tls, 1);
 	assert_false(ear_nth(0)->inherited);
 	assert_int_equal(passed[0], 50);
 	close(passed[0]);
@@ -188,6 +212,7 @@ main(void)
 	    KEPT_TEST(one_that_is_not_kept_is_not_restored),
 	    KEPT_TEST(without_memory_one_is_not_restored_and_stays_open),
 	    KEPT_TEST(a_passed_one_that_is_passed_again_stays_and_its_copy_is_closed),
+	    KEPT_TEST(a_passed_one_speaks_tls_if_its_name_says_so_now),
 	    KEPT_TEST(a_passed_one_that_is_passed_no_more_counts_as_chatds_own),
 	    KEPT_TEST(chatds_own_is_not_taken_for_a_passed_one),
 	};
