@@ -83,10 +83,14 @@ open_all(struct server *server)
 		log_error("signals: %s", strerror(errno));
 		return -1;
 	}
-	if (open_manager(server) < 0 ||
-	    acceptor_open(&server->chat.acceptor, config, handover->passed, handover->tls,
-		handover->count) < 0 ||
-	    reserve(server, config, log_fault) < 0)
+	if (open_manager(server) < 0)
+		return -1;
+	if (acceptor_open(&server->chat.acceptor, config, handover->passed, handover->tls,
+		handover->count) < 0) {
+		handover_excuse(handover);
+		return -1;
+	}
+	if (reserve(server, config, log_fault) < 0)
 		return -1;
 	if (streams_open(&server->streams, &server->loop) < 0) {
 		log_error("memory for descriptors: %s", strerror(errno));

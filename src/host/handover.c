@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -156,6 +157,7 @@ take_over(struct handover *handover, struct chat *chat, const struct config *con
 	const struct journal_need need = capacity_need(config);
 	const struct spared spared = {.fds = handover->passed, .count = handover->count};
 	char error[JOURNAL_ERROR];
+	enum takeover_outcome outcome;
 
 	if (handover->kept[0] < 0 || journal_adopt(handover->kept[0], &need, error) < 0) {
 		log_error("what the last chatd left cannot be used: %s; its clients end",
@@ -169,14 +171,9 @@ take_over(struct handover *handover, struct chat *chat, const struct config *con
 		return TAKEOVER_DAMAGED;
 	}
 	watch_crashes(handover);
-	switch (takeover_begin(&handover->takeover, chat, highest, &spared)) {
-	case TAKEOVER_DONE:
-		return TAKEOVER_DONE;
-	case TAKEOVER_FAILED:
-		return TAKEOVER_FAILED;
-	case TAKEOVER_DAMAGED:
-		break;
-	}
+	outcome = takeover_begin(&handover->takeover, chat, highest, &spared);
+	if (outcome != TAKEOVER_DAMAGED)
+		return outcome;
 	watch_no_more(handover);
 	log_error("what the last chatd left is damaged, namely %s; its clients end",
 	    journal->fault != NULL ? journal->fault : "something");
@@ -277,11 +274,10 @@ handover_open(struct handover *handover, struct chat *chat, const struct config 
 	highest -= HANDOVER_KEPT + handover->count;
 	if (was_passed_any(handover)) {
 		raise_all(handover, highest);
-		if (adopt_pairs(handover)) {
+		if (adopt_pairs(handover))
 			outcome = take_over(handover, chat, config, highest);
-		} else {
+		else
 			log_error("what the last chatd left cannot be used: its clients end");
-		}
 		handover->on = outcome != TAKEOVER_DAMAGED;
 		if (outcome == TAKEOVER_FAILED)
 			return -1;
@@ -327,6 +323,13 @@ handover_finish(struct handover *handover, const struct notify *notify)
 }
 
 void
+handover_excuse(const struct handover *handover)
+{
+	if (handover->on)
+		journal->head->attempts = 0;
+}
+
+void
 handover_proved(struct handover *handover)
 {
 	if (!handover->watches)
@@ -351,9 +354,7 @@ handover_took_over(const struct handover *handover)
 int64_t
 handover_started(const struct handover *handover, int64_t now)
 {
-	if (!handover->on || journal->head->started > now)
-		return now;
-	return journal->head->started;
+	return handover->on ? MIN(journal->head->started, now) : now;
 }
 
 void

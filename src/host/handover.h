@@ -49,6 +49,8 @@ int handover_sort(struct handover *handover, int count, char *const *names);
  */
 int handover_open(struct handover *handover, struct chat *chat, const struct config *config,
     const struct notify *notify, int highest);
+/* A listener could not be opened: that is not for what was taken over, which waits. */
+void handover_excuse(const struct handover *handover);
 /* Once the listeners are open. Everything is in the manager's hands before it says READY=1. */
 int handover_finish(struct handover *handover, const struct notify *notify);
 /* The first pass is over: what was taken over has not ended this process. */

@@ -56,6 +56,26 @@ def test_who_is_excluded_by_the_settings_of_the_next_one_ends_as_after_a_reload(
     talk(unix, other)
 
 
+# --- addresses
+
+def test_while_an_address_is_taken_starts_fail_and_clients_wait(start, daemon, store):
+    d = begin(start, store)
+    a, b = d.clients(2)
+    leave(d)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = taken.getsockname()
+        d.configure(listen=[f"127.0.0.1:{where[1]}"])
+        for _ in range(20):
+            heir = daemon(**store.passes(), ready=0, args=["-c", d.file]).start()
+            assert heir.wait() == 1
+            heir.stderr.wait_for(f"bind 127.0.0.1:{where[1]}: Address already in use")
+    a.send(b"nobody heard this yet\n")
+    d = succeed(daemon, store, d)
+    d.stderr.wait_for("took over 2 clients of the last chatd")
+    b.expect(b"nobody heard this yet\n")
+    talk(d.client(where), a)
+
+
 # --- sockets that are passed
 
 def test_a_passed_socket_that_is_called_tls_from_now_on_wants_tls(start, daemon, store, certs):
