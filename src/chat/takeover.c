@@ -317,6 +317,10 @@ takeover_finish(struct takeover *takeover)
 	for (size_t i = 0; i < takeover->sockets.count; i++)
 		if (takeover->sockets.found[i].conn == NULL && takeover->sockets.found[i].fd >= 0)
 			let_in(takeover, takeover->sockets.found[i].fd);
+	if (safe.left > 0)
+		log_warn("too few open files: %u clients of the last chatd wait for a restart with "
+			 "more",
+		    safe.left);
 	ledger_settle();
 	safe_count((uint32_t)takeover->sockets.count + takeover->listeners);
 	return TAKEOVER_DONE;

@@ -286,11 +286,15 @@ peek(struct safe_batch *batch)
 	uint32_t named;
 
 	*batch = (struct safe_batch){0};
-	if (cmsg == NULL || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+	if (len <= 0)
 		return len;
-	batch->count = (uint32_t)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-	memcpy(batch->fds, CMSG_DATA(cmsg), sizeof(int) * batch->count);
 	named = numbers(&label, len, batch->numbers);
+	if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
+		batch->count = (uint32_t)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(batch->fds, CMSG_DATA(cmsg), sizeof(int) * batch->count);
+	}
+	if ((hdr.msg_flags & MSG_CTRUNC) != 0 && named > batch->count)
+		safe.left += named - batch->count;
 	for (uint32_t i = named; i < batch->count; i++)
 		batch->numbers[i] = 0;
 	batch->serial = batch->count == 1 && named == 1 ? label.serial : 0;
@@ -323,7 +327,7 @@ safe_each(safe_take *take, void *context)
 	ssize_t len;
 
 	seek(0);
-	safe.messages = 0;
+	safe.messages = safe.left = 0;
 	while ((len = peek(&batch)) > 0) {
 		safe.messages++;
 		take(&batch, context);

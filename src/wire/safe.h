@@ -28,6 +28,7 @@
 struct safe {
 	int out, in; /* descriptors: safe and feed; -1: there is none */
 	uint32_t messages, live, dead;
+	uint32_t left;     /* sockets of a former process for which there was no descriptor */
 	uint64_t unkept;   /* sockets that could not be put in, for the log */
 	int64_t repack_at; /* CLOCK_NEVER: nobody is dead */
 };

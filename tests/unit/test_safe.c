@@ -157,6 +157,26 @@ TEST(the_highest_number_is_found_and_nothing_changes)
 		close(fds[i]);
 }
 
+TEST(those_for_which_there_is_no_descriptor_are_counted)
+{
+	struct rlimit limit, less;
+	int fds[8];
+
+	for (int i = 0; i < 8; i++)
+		fds[i] = put();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	less = limit;
+	less.rlim_cur = (rlim_t)MAX(fds[7], MAX(safe.in, safe.out)) + 4;
+	setrlimit(RLIMIT_NOFILE, &less);
+	look();
+	setrlimit(RLIMIT_NOFILE, &limit);
+	assert_int_equal(safe.left, 5);
+	look();
+	assert_int_equal(safe.left, 0);
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+}
+
 TEST(what_is_taken_out_is_closed_at_an_exec)
 {
 	int fd = put();
@@ -470,6 +490,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    SAFE_TEST(what_was_put_in_is_seen_with_its_number_as_often_as_one_looks),
 	    SAFE_TEST(the_highest_number_is_found_and_nothing_changes),
+	    SAFE_TEST(those_for_which_there_is_no_descriptor_are_counted),
 	    SAFE_TEST(what_is_taken_out_is_closed_at_an_exec),
 	    SAFE_TEST(one_just_accepted_has_its_serial_number),
 	    SAFE_TEST(a_large_number_is_kept_whole),
