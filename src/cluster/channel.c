@@ -349,12 +349,6 @@ channel_move(struct channel *channel, const struct cluster *settings)
 }
 
 void
-channel_hold(struct channel *channel, bool holds)
-{
-	channel->sender.holds = holds;
-}
-
-void
 channel_make(struct channel *channel)
 {
 	struct session *session = &channel->session;
@@ -378,12 +372,6 @@ channel_is_open(const struct channel *channel)
 {
 	return channel->state == CHANNEL_LIVE && channel->session.live &&
 	       !holds_any(&channel->others);
-}
-
-bool
-channel_is_settled(const struct channel *channel)
-{
-	return sender_is_settled(&channel->sender);
 }
 
 int64_t

@@ -105,7 +105,12 @@ channel_is_own(const struct channel *channel, const struct stream_entry *entry)
 }
 
 /* Whether this node holds everybody up. */
-void channel_hold(struct channel *channel, bool holds);
+static inline void
+channel_hold(struct channel *channel, bool holds)
+{
+	channel->sender.holds = holds;
+}
+
 /*
  * In two steps: makes an entry of what clients have said, if one can be sent; and sends it. What
  * was made must be recorded before it is sent.
@@ -116,7 +121,12 @@ void channel_flush(struct channel *channel);
 /* Whether clients may be read: it is live, and no other node holds. */
 bool channel_is_open(const struct channel *channel);
 /* Whether nothing is on the way. */
-bool channel_is_settled(const struct channel *channel);
+static inline bool
+channel_is_settled(const struct channel *channel)
+{
+	return sender_is_settled(&channel->sender);
+}
+
 /* Does what is due. Returns when to call again, or CLOCK_NEVER. */
 int64_t channel_run_due(struct channel *channel);
 
