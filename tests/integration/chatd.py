@@ -26,6 +26,7 @@ import os
 import random
 import re
 import resource
+import select
 import selectors
 import shlex
 from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTERM
@@ -85,10 +86,11 @@ def monotonic_deadline(within):
 
 
 class Output:
-    """One output stream of a daemon, collected by a thread so that it never fills up."""
+    """One output stream of a daemon, collected by a thread so that it never fills up. Who asks what
+    it holds gets all that has been written so far, also what the thread has not come to yet."""
 
     def __init__(self, descriptor):
-        self.data = bytearray()
+        self._data = bytearray()
         self.ended = False
         self.news = threading.Condition()
         self._descriptor = descriptor
@@ -96,26 +98,44 @@ class Output:
         self._thread.start()
 
     def _collect(self):
-        piece = b"-"
-        while piece:
-            try:
-                piece = os.read(self._descriptor, 1 << 16)
-            except OSError:  # a terminal whose other side is gone
-                piece = b""
+        poll = self._poll()
+        while not self.ended:
+            poll.poll()
             with self.news:
-                self.data += piece
-                self.ended = not piece
-                self.news.notify_all()
+                self._take()
         os.close(self._descriptor)
 
-    def text(self):
+    def _poll(self):
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        return poll
+
+    def _take(self):
+        """What lies in it now; more than a pipe holds."""
+        if self.ended or not self._poll().poll(0):
+            return
+        try:
+            piece = os.read(self._descriptor, 1 << 20)
+        except OSError:  # a terminal whose other side is gone
+            piece = b""
+        self._data += piece
+        self.ended = not piece
+        self.news.notify_all()
+
+    @property
+    def data(self):
         with self.news:
-            return self.data.decode("utf-8", "backslashreplace")
+            self._take()
+            return bytes(self._data)
+
+    def text(self):
+        return self.data.decode("utf-8", "backslashreplace")
 
     def mark(self):
         """The present end, to be given as `since` to wait_for()."""
         with self.news:
-            return len(self.data)
+            self._take()
+            return len(self._data)
 
     def wait_for(self, pattern, count=1, since=0, within=PATIENCE):
         """Wait until `pattern` matches `count` times in whole lines after `since`.
@@ -126,8 +146,8 @@ class Output:
         left, at, found = count, since, None
         with self.news:
             while True:
-                whole = self.data.rfind(b"\n") + 1
-                for found in regex.finditer(bytes(self.data[at:whole])):
+                whole = self._data.rfind(b"\n") + 1
+                for found in regex.finditer(bytes(self._data[at:whole])):
                     left -= 1
                     if left == 0:
                         return found
@@ -138,7 +158,7 @@ class Output:
                     why = "the stream ended" if self.ended else f"not within {within} s"
                     raise AssertionError(
                         f"{why}: {pattern!r}, {left} of {count} missing after "
-                        f"{bytes(self.data[since:])[-2000:]!r}")
+                        f"{bytes(self._data[since:])[-2000:]!r}")
                 self.news.wait(patience)
 
     def wait_for_end(self, within=PATIENCE):
@@ -148,8 +168,7 @@ class Output:
         return self.text()
 
     def count(self, pattern, since=0):
-        with self.news:
-            return len(re.findall(pattern.encode(), bytes(self.data[since:]), re.M))
+        return len(re.findall(pattern.encode(), self.data[since:], re.M))
 
 
 def config(listen=("127.0.0.1:0",), trace=True, log=True, more=""):
