@@ -16,6 +16,8 @@ import threading
 import time
 from collections import deque
 
+from chatd import free_port
+
 
 class Side:
     """One direction of a connection."""
@@ -30,7 +32,8 @@ class Side:
 class Proxy:
     def __init__(self, target):
         self.target = target  # (host, port) or a path
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        # Of those that the kernel gives out, one might be taken by the time it is to listen again.
+        self.listener = socket.create_server(("127.0.0.1", free_port()), backlog=64)
         self.address = self.listener.getsockname()
         self.pairs = []  # lists of two Sides
         self.lock = threading.RLock()

@@ -8,6 +8,7 @@ Plays the service manager, as manager.c does.
 
 import array
 import os
+import random
 import signal
 import socket
 import sys
@@ -63,9 +64,14 @@ class Manager:
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives out to whoever connects somewhere."""
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randint(10000, 30000)))
+                return s.getsockname()[1]
+            except OSError:
+                continue
 
 
 def dial(where):

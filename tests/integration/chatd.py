@@ -653,17 +653,26 @@ def has_ipv6():
         return False
 
 
+# Sockets that stand for ports: who has one of a port may use it.
+_reserved = []
+
+
 def free_port(host="127.0.0.1"):
-    """A port nobody uses, below those that the kernel gives out by itself."""
+    """A port nobody uses, below those that the kernel gives out by itself. Other tests that run at
+    the same time get other ones, until this process ends."""
     while True:
         port = random.randint(10000, 30000)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as s:
-            try:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0chatd-test-port-{port}")
+            with socket.socket(family, socket.SOCK_STREAM) as s:
                 s.bind((host, port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            claim.close()
+            continue
+        _reserved.append(claim)
+        return port
 
 
 def reachable(port):
