@@ -313,13 +313,18 @@ class Daemon:
 
     # --- clients
 
+    def own(self, client):
+        """It is closed with this one."""
+        self.clients_made.append(client)
+        client.daemon = self
+        return client
+
     def client(self, to=None, wait=True, **how):
         """A new client. `to` is an address, by default that of the first listener.
 
         wait: return only when chatd has accepted it (its descriptor there is client.sd)."""
         stream, since = self._arrivals()
-        client = Client(to or self.address, **how)
-        self.clients_made.append(client)
+        client = self.own(Client(to or self.address, **how))
         if wait:
             client.sd = int(stream.wait_for(self._arrival(client), since=since)[1])
         return client
@@ -330,8 +335,7 @@ class Daemon:
         to = to or self.address
         made = []
         for _ in range(number):
-            made.append(Client(to, **how))
-            self.clients_made.append(made[-1])
+            made.append(self.own(Client(to, **how)))
         if number:
             stream.wait_for(self._arrival(), count=number, since=since)
             # Connections wait for accept in the order in which they were made.
@@ -368,6 +372,14 @@ class Daemon:
         with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
+    def asleep(self):
+        """Whether it waits for something to happen."""
+        return self._state() in "ST"
+
+    def woken(self):
+        """How often something has ended its wait."""
+        return self.status("voluntary_ctxt_switches")
+
     def status(self, field):
         """A number of /proc/PID/status: VmHWM (peak memory, KiB), voluntary_ctxt_switches..."""
         with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
@@ -402,6 +414,7 @@ class Client:
         self.buffer = bytearray()
         self.name = self._name()  # as chatd's log writes its address; None for a unix socket
         self.sd = None  # its descriptor in chatd, once that is known
+        self.daemon = None  # whose client it is, if a Daemon has made it
 
     def _name(self):
         if self.socket.family == socket.AF_UNIX:
@@ -565,14 +578,20 @@ def rush(clients, speech, enough, then):
 
 
 def push(client, data, quiet=0.5):
-    """Send until nothing more is taken for `quiet` seconds. Returns how many bytes were taken."""
-    client.socket.settimeout(quiet)
+    """Send until nothing more is taken for `quiet` seconds in which chatd slept, having nothing to do;
+    where the machine is busy with others, it does not sleep, but waits. Returns how many bytes were
+    taken."""
+    client.socket.settimeout(quiet / 2)
     sent, view = 0, memoryview(data)
-    try:
-        while sent < len(data):
+    rests, deadline = 0, None
+    while sent < len(data) and rests < 2:
+        try:
             sent += client.socket.send(view[sent:sent + 65536])
-    except TimeoutError:
-        pass
+            rests, deadline = 0, None
+        except TimeoutError:
+            rests = rests + 1 if client.daemon is None or client.daemon.asleep() else 0
+            deadline = deadline or monotonic_deadline(PATIENCE)
+            assert time.monotonic() < deadline, "chatd takes nothing, and does not rest"
     client.socket.settimeout(PATIENCE)
     return sent
 

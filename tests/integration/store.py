@@ -87,6 +87,8 @@ def succeed(daemon, store, before, *more, ready=0, **how):
     store.drain()
     d.start()
     store.wait_for("READY=1")
+    for each in before.clients_made:
+        each.daemon = d
     return d
 
 

@@ -25,7 +25,7 @@ def crowd(d, number, first=b""):
     made = []
     for _ in range(number):
         made.append(Client(d.address))
-        d.clients_made.append(made[-1])
+        d.own(made[-1])
         if first:
             made[-1].send(first)
     return made

@@ -194,7 +194,7 @@ def test_of_renegotiations_at_most_32_may_come_at_once(start, certs, tmp, times,
     d = start_tls(start, certs)
     b = enter(d)
     a = RecordClient(d.address, tmp)
-    d.clients_made.append(a)
+    d.own(a)
     d.stderr.wait_for(re.escape(a.name) + " connected")
     hellos = b"".join(a.record(22, b"\x01\0\0\0") for _ in range(times))
     a.socket.sendall(hellos + a.record(23, b"still here\n"))

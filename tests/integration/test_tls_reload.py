@@ -154,7 +154,7 @@ def test_a_reload_that_is_refused_for_a_certificate_leaves_other_settings(renewi
 def test_a_handshake_that_has_begun_before_a_reload_is_finished_after_it(renewing, certs, tmp):
     d = renewing
     client = WireClient(d.address)
-    d.clients_made.append(client)
+    d.own(client)
     client.step()
     client.flush()
     client.pull()
@@ -199,7 +199,7 @@ def test_a_newcomer_that_was_silent_when_tls_went_is_served_all_the_same(start, 
     d = start_tls(start, certs)
     address = d.address
     silent = WireClient(address)
-    d.clients_made.append(silent)
+    d.own(silent)
     d.stdout.wait_for(r"New incoming connection")
     d.configure(listen=["127.0.0.2:0"])
     d.reload()
@@ -224,7 +224,7 @@ def test_a_reload_with_deny_removes_secure_clients_with_a_reason(start, certs):
     d = start_tls(start, certs)
     a, b = enter(d), enter(d, source="127.0.0.3")
     newcomer = TlsClient(d.address, handshake=False, source="127.0.0.3")
-    d.clients_made.append(newcomer)
+    d.own(newcomer)
     d.stdout.wait_for(r"New incoming connection", count=3)
     d.configure(listen=["tls://127.0.0.1:0"], more=certs.settings() + 'deny = [ "127.0.0.3" ];')
     d.reload()

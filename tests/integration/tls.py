@@ -162,7 +162,7 @@ def enter(d, how=None, to=None, **more):
     """A TlsClient that is in."""
     since = d.stderr.mark()
     client = TlsClient(to or d.address, how, **more)
-    d.clients_made.append(client)
+    d.own(client)
     found = d.stderr.wait_for(re.escape(client.name) + r" connected as sd (\d+), (TLS.*)\n",
                               since=since)
     client.sd, client.described = int(found[1]), found[2].decode()
@@ -231,7 +231,7 @@ class WireClient(Client):
 
 def wire_client(d, how=None, **more):
     client = WireClient(d.address, how, **more)
-    d.clients_made.append(client)
+    d.own(client)
     return client
 
 
@@ -336,7 +336,7 @@ class RecordClient(WireClient):
 def key_client(d, **more):
     since = d.stderr.mark()
     client = KeyClient(d.address, **more)
-    d.clients_made.append(client)
+    d.own(client)
     d.stderr.wait_for(re.escape(client.name) + r" connected as sd ", since=since)
     return client
 
