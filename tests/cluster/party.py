@@ -129,18 +129,21 @@ class Party:
     # --- what a test waits for
 
     def goes_on(self, lines=200):
-        """Until every listener has heard so many lines more."""
+        """Until every listener has heard so many lines more, however long that takes, as long as any
+        of them hears something."""
         wanted = {g: len(g.heard) + lines * self.size for g in self.listeners}
-        deadline = time.monotonic() + PATIENCE
+        deadline, before = time.monotonic() + PATIENCE, None
         while not all(g.over is not None or len(g.heard) >= n for g, n in wanted.items()):
             assert not self.error, self.error
+            if (came := [len(g.heard) for g in wanted]) != before:
+                deadline, before = time.monotonic() + PATIENCE, came
             assert time.monotonic() < deadline, \
                 ["%d missing" % (length - len(g.heard)) for g, length in wanted.items()]
             time.sleep(0.005)
 
     def settle(self, within=PATIENCE):
         """Everybody has stopped speaking: what is under way is said to its end and heard by all."""
-        deadline = time.monotonic() + within
+        deadline, before = time.monotonic() + within, None
         total = sum(s.said for s in self.speakers)
         while True:
             for speaker in self.speakers:
@@ -154,8 +157,10 @@ class Party:
             if all(number <= 0 for _, number in missing) \
                     and not any(s.pending for s in self.speakers):
                 return
+            if missing != before:
+                deadline, before = time.monotonic() + within, missing
             if time.monotonic() > deadline:
-                raise AssertionError(f"bytes are missing after {within} s: {missing}")
+                raise AssertionError(f"bytes are missing, and none have come for {within} s: {missing}")
             time.sleep(0.005)
 
     def account(self, quiet=4.5):
