@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from chatd import SANITIZED, wait_until
+from chatd import SANITIZED, come_to_rest, wait_until
 from conftest import LOST
 
 EPOCH = "00000000deadbeef"
@@ -214,10 +214,8 @@ def test_an_engine_that_talks_nonsense(node, kind):
         a = d.client()
         a.send(b"hello\n")
         wait_until(lambda: impostor.count >= 2)
-        cpu = d.cpu()
-        time.sleep(0.7)
-        assert d.cpu() - cpu < 0.2
-        assert d.status("VmHWM") < 60_000
+        come_to_rest(d, seconds=0.7, share=0.3)
+        assert d.status("VmHWM") < 60_000 or SANITIZED
         assert d.client()  # chatd is there, and lets people in
         assert not any(c in d.stderr.text() for c in "\x1b\x07")
         assert len(d.stderr.text()) < 20_000

@@ -596,6 +596,25 @@ def push(client, data, quiet=0.5):
     return sent
 
 
+def come_to_rest(*daemons, seconds=0.5, share=0.1, at_most=None, count=Daemon.woken,
+                 within=PATIENCE):
+    """Until each of them has done next to nothing for so many seconds: it used this share of a
+    processor, and count() grew by that much at most. One that goes round and round never comes to
+    that, and on a busy machine what was to do before takes its time."""
+    deadline = monotonic_deadline(within)
+
+    def look():
+        return [(d.cpu(), count(d)) for d in daemons]
+
+    while True:
+        before = look()
+        time.sleep(seconds)  # the promise is about a time
+        did = [(cpu - cpu0, n - n0) for (cpu, n), (cpu0, n0) in zip(look(), before)]
+        if all(cpu < seconds * share and (at_most is None or n <= at_most) for cpu, n in did):
+            return
+        assert time.monotonic() < deadline, f"in {seconds} s each used so much, and did so often: {did}"
+
+
 def talk(*clients):
     """Each says a line that all others must hear next."""
     for speaker in clients:

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from chatd import (PATIENCE, SANITIZED, TRACE_LINE, Client, Output, free_port, monotonic_deadline,
-                   needs_systemd, wait_until)
+from chatd import (PATIENCE, SANITIZED, TRACE_LINE, Client, Output, come_to_rest, free_port,
+                   monotonic_deadline, needs_systemd, wait_until)
 
 DROPPED = r"(\d+) (trace )?lines"
 
@@ -100,11 +100,7 @@ def test_a_reader_that_took_a_part_and_sleeps_again_wakes_nobody(start):
     talk(d, 1000)
     for _ in range(12):
         os.read(reader, 4096)
-        time.sleep(0.05)
-    time.sleep(0.5)
-    before = d.status("voluntary_ctxt_switches")
-    time.sleep(1.5)
-    assert d.status("voluntary_ctxt_switches") - before <= 2
+    come_to_rest(d, seconds=1.5, at_most=2)
     os.close(reader)
 
 
@@ -180,10 +176,7 @@ def test_a_full_disk_does_not_stop_the_chat(start):
     with open("/dev/full", "wb") as full:
         d = start(stdout=full.fileno())
     talk(d, 200)
-    time.sleep(0.2)
-    before = d.cpu()
-    time.sleep(0.5)
-    assert d.cpu() - before < 0.1  # it does not try again and again
+    come_to_rest(d, share=0.2)  # it does not try again and again
 
 
 def test_a_limit_of_the_size_of_files_does_not_end_the_chat(start, tmp):

@@ -44,7 +44,7 @@ def half_hello():
 def test_a_handshake_that_takes_too_long_is_given_up(start, certs, first):
     d = start_tls(start, certs, more="limits = { handshake = 1; };")
     client, = crowd(d, 1, half_hello() if first == "half" else first)
-    stands_still(d, 0.3)
+    stands_still(d, 0.3, within=0.3)
     client.expect_eof()
     d.stderr.wait_for(re.escape(client.name) + " refused: no TLS handshake within 1 seconds\n")
     stands_still(d)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from chatd import PATIENCE, push, talk, wait_until
+from chatd import PATIENCE, come_to_rest, push, talk, wait_until
 from test_programs import people  # noqa: F401 (a fixture)
 from tls import (V12, V13, RecordClient, WireClient, context, enter, key_client, passes, plain_address,
                  stands_still, start_tls, wire_client)
@@ -55,7 +55,7 @@ def test_a_record_arrives_byte_by_byte(start, certs, version):
     since = d.stdout.mark()
     for i in range(len(wire)):
         a.socket.sendall(wire[i:i + 1])
-        d.stdout.wait_for(r"^1 bytes received", count=i + 1, since=since, within=2)
+        d.stdout.wait_for(r"^1 bytes received", count=i + 1, since=since)
         if i % 8 == 0:
             b.send(b"x\n")  # is heard at once all the same
     b.expect(b"in very small pieces\n")
@@ -252,13 +252,14 @@ def test_who_takes_no_answers_to_its_key_updates_does_not_make_it_spin(start, ce
 
     def received():
         return sum(map(int, re.findall(rb"(\d+) bytes received", bytes(d.stdout.data[since:]))))
-    try:
-        for _ in range(2000):
-            a.update_keys(16)
-            sent += 16 * 27
-            wait_until(lambda: received() >= sent, within=0.5)
-    except AssertionError:
-        pass
+    while sent < 2000 * 16 * 27:
+        a.update_keys(16)
+        sent += 16 * 27
+        wait_until(lambda: received() >= sent or d.asleep())
+        if received() < sent:
+            come_to_rest(d, seconds=0.3)
+            if received() < sent:
+                break
     assert sent > 65536
     assert d.stderr.count("removed") == 0
     stands_still(d)
@@ -321,7 +322,7 @@ def test_the_rate_of_a_secure_client_is_limited(start, certs):
     record = b"fifteen letters\n" * 1000
     a.send(record)
     b.read(8000)
-    stands_still(d, at_most=15)
+    stands_still(d, at_most=15, within=1.5)
     b.read(8000)
     talk(b, enter(d))
 
