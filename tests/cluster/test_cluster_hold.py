@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from chatd import PATIENCE, exchange, push, talk, wait_until
+from chatd import PATIENCE, come_to_rest, exchange, push, talk
 
-LIMITS = 'limits = { queue = "64K"; stall = 2; };'
+LIMITS = 'limits = { queue = "64K"; stall = 4; };'
 LINE = b"0123456789abcde\n"
 
 
@@ -41,26 +41,10 @@ def test_it_is_removed_by_its_own_node_and_the_others_go_on(engine, node):
     speaker, beside = first.clients(2)
     second.client(window=4096)
     far = second.client()
-    said = memoryview(LINE * 1_000_000)
-    speaker.socket.setblocking(False)
-    heard = {beside: 0, far: 0}
-
-    def all_heard():
-        nonlocal said
-        try:
-            said = said[speaker.socket.send(said[:65536]):] if said else said
-        except BlockingIOError:
-            pass
-        for each in heard:
-            each.socket.setblocking(False)
-            try:
-                heard[each] += len(each.socket.recv(1 << 20))
-            except BlockingIOError:
-                pass
-        return not said and all(n == 16_000_000 for n in heard.values())
-
-    wait_until(all_heard, within=60)
-    assert second.stderr.count("removed: took nothing for 2 seconds") == 1
+    said = LINE * 1_000_000
+    heard = exchange({speaker: said}, {beside: len(said), far: len(said)})
+    assert heard[beside] == heard[far] == said
+    assert second.stderr.count("removed: took nothing for 4 seconds") == 1
     assert not first.stderr.count("took nothing")
 
 
@@ -69,9 +53,9 @@ def test_a_node_that_dies_while_it_holds_costs_no_more_than_its_lease(held):
     beside = first.client()
     second.signal(signal.SIGKILL)
     begun = time.monotonic()
-    said = LINE[said % 16:] + LINE * 200_000
-    exchange({speaker: said}, {beside: len(said)})
-    assert time.monotonic() - begun < 6
+    rest = LINE[said % 16:] + LINE * 10_000
+    exchange({speaker: rest}, {beside: len(rest)})
+    assert time.monotonic() - begun < 20  # the reader might be stalled for sixty
 
 
 def test_a_node_that_is_asked_to_end_while_it_holds_lets_the_others_go(held):
@@ -83,7 +67,7 @@ def test_a_node_that_is_asked_to_end_while_it_holds_lets_the_others_go(held):
     speaker.send(LINE[said % 16:] + LINE * 10_000)
     while beside.line() != LINE:
         pass
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 20
 
 
 def until_heard(line, listener, other):
@@ -131,9 +115,7 @@ def test_a_node_that_waits_for_its_engine_hardly_works(engine, node):
     a.stderr.wait_for(r"cluster: lost")
     speaker = a.client()
     push(speaker, LINE * 1_000_000, quiet=0.2)
-    cpu = a.cpu()
-    time.sleep(3)
-    assert a.cpu() - cpu < 0.1
+    come_to_rest(a, seconds=3, share=0.03)
 
 
 def test_everybody_goes_on_after_an_engine_was_away(engine, nodes):
