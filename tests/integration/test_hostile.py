@@ -134,7 +134,7 @@ def test_another_protocol_is_just_bytes(chat, greeting):
 def test_a_client_that_sends_and_never_reads(chat):
     """Both floods go on for everybody who reads, until the one who does not is removed."""
     d, a, b = chat
-    d.configure(trace=False, more='limits = { queue = "64K"; stall = 2; };')
+    d.configure(trace=False, more='limits = { queue = "64K"; stall = 4; };')
     d.reload()
     deaf = d.client()
     deaf.send(b"I do not hear you\n")
@@ -142,14 +142,14 @@ def test_a_client_that_sends_and_never_reads(chat):
         client.expect(b"I do not hear you\n")
     data = b"".join(b"line %d\n" % n for n in range(1_200_000))
     assert exchange({a: data}, {b: len(data)})[b] == data
-    d.stderr.wait_for(r"removed: took nothing for 2 seconds\n")
+    d.stderr.wait_for(r"removed: took nothing for 4 seconds\n")
     talk(a, b)
 
 
 def test_clients_that_send_and_never_read_do_not_hold_each_other_for_ever(chat):
     """Each fills the queue of the other, so nobody is read any more, until one is removed."""
     d, a, b = chat
-    d.configure(trace=False, more='limits = { queue = "64K"; stall = 2; };')
+    d.configure(trace=False, more='limits = { queue = "64K"; stall = 4; };')
     d.reload()
     deaf = d.clients(2)
     for client in deaf:
@@ -157,7 +157,7 @@ def test_clients_that_send_and_never_read_do_not_hold_each_other_for_ever(chat):
     friends = [threading.Thread(target=skip_to, args=(client, b"at last\n")) for client in (a, b)]
     for friend in friends:
         friend.start()
-    while d.stderr.count(r"removed: took nothing for 2 seconds\n") == 0:
+    while d.stderr.count(r"removed: took nothing for 4 seconds\n") == 0:
         for client in deaf:
             try:
                 client.socket.send(b"I never listen\n" * 5000)
