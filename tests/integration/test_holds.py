@@ -51,11 +51,11 @@ def test_a_client_that_holds_everybody_up_and_takes_too_little_is_removed(start)
 
 
 def test_a_client_that_holds_everybody_up_and_takes_enough_stays(start):
-    d = start(trace=False, more='limits = { queue = "256K"; lag = 1; };')
+    d = start(trace=False, more='limits = { queue = "256K"; lag = 2; };')
     sender, slow = d.client(), d.client(window=65536)
     flood_from(sender)
     begun = time.monotonic()
-    heard = take(slow, 1_000_000, lambda: time.monotonic() > begun + 3.5)  # three windows
+    heard = take(slow, 1_000_000, lambda: time.monotonic() > begun + 6.5)  # three windows
     assert len(heard) > 2_000_000
     assert d.stderr.count(r"removed: ") == 0
     assert d.stderr.count(re.escape(slow.name) + r" holds everybody up\n") >= 1
@@ -89,32 +89,38 @@ def test_who_holds_everybody_up_for_less_than_a_second_is_not_named(start, tmp):
     d = start(listen=[f"{tmp}/socket"], trace=False, more=f"limits = {{ queue = {QUEUE}; }};")
     sender, reader = d.clients(2)
     data = speech(b"s", FLOOD_UNIX)
-    sent = push(sender, data, quiet=0.05)
-    assert sent < len(data)
-    assert exchange({sender: data[sent:]}, {reader: len(data)})[reader] == data
-    talk(sender, reader)
-    assert d.stderr.count("everybody|caught up") == 0
+    deadline = time.monotonic() + PATIENCE
+    while True:  # until the machine is fast enough for what this is about
+        assert time.monotonic() < deadline
+        since, begun = d.stderr.mark(), time.monotonic()
+        sent = push(sender, data, quiet=0.05)
+        assert sent < len(data)
+        rest = data[sent:data.index(b"\n", sent) + 1]
+        said = sent + len(rest)
+        assert exchange({sender: rest}, {reader: said})[reader] == data[:said]
+        talk(sender, reader)
+        if time.monotonic() - begun < 1:
+            break
+    assert d.stderr.count("everybody|caught up", since) == 0
 
 
 def test_a_silent_client_is_idle_beside_a_slow_reader(start):
-    d = start(trace=False, more=f"limits = {{ queue = {QUEUE}; idle = 1; }};")
+    d = start(trace=False, more=f"limits = {{ queue = {QUEUE}; idle = 2; }};")
     sender, slow, silent = d.client(), d.client(window=65536), d.client()
     flood_from(sender)
     heard = []
     reader = threading.Thread(target=lambda: heard.append(silent.read_to_end()))
     reader.start()
-    until = re.escape(silent.name) + r" removed: idle for 1 seconds?\n"
-    begun = time.monotonic()
+    until = re.escape(silent.name) + r" removed: idle for 2 seconds\n"
 
     def speak():
         slow.socket.send(b"I am slow, not idle\n")
         return d.stderr.count(until)
 
     take(slow, 500_000, speak)
-    assert time.monotonic() - begun < 10
     assert d.stderr.count(r"removed: ") == 1
     reader.join(PATIENCE)
-    assert heard[0].endswith(b"\nchatd: idle for 1 seconds\n")
+    assert heard[0].endswith(b"\nchatd: idle for 2 seconds\n")
 
 
 def test_the_others_go_on_at_the_pace_of_a_slow_reader(start):
