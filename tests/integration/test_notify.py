@@ -152,7 +152,7 @@ def test_the_watchdog_is_fed_while_everybody_talks(start, notify):
             fed += notify.socket.recv(65536).count(b"WATCHDOG=1")
         except BlockingIOError:
             pass
-    assert 3 <= fed <= 8
+    assert 3 <= fed <= 1 + (time.monotonic() - begun) / 0.3
 
 
 def test_the_watchdog_of_another_process_is_left_alone(start, notify):
