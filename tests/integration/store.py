@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from chatd import NotifySocket, needs_systemd
+from chatd import PATIENCE, NotifySocket, needs_systemd
 
 # Runs a command with the given descriptors as 3, 4, ..., as systemd does. Each start makes its sockets
 # block again, also for whoever has them in another way; here, all of them.
@@ -38,7 +38,7 @@ class Store(NotifySocket):
         self.env = {"NOTIFY_SOCKET": address, "FDSTORE": None}
         self.kept = {}
 
-    def message(self, within=20):
+    def message(self, within=PATIENCE):
         self.socket.settimeout(within)
         text, control, _, _ = self.socket.recvmsg(65536, 1000)
         lines = text.decode().split("\n")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from chatd import few_descriptors, free_port, raise_nofile, talk, wait_until
+from chatd import PATIENCE, few_descriptors, free_port, raise_nofile, talk, wait_until
 
 
 def test_as_many_clients_as_allowed_and_not_one_more(start):
@@ -166,7 +166,6 @@ def test_whoever_goes_on_after_too_long_a_line_hears_why_and_then_the_end(start)
     d = start(trace=False)
     for _ in range(20):
         client = d.client()
-        client.socket.settimeout(5)
         try:
             client.socket.sendall(b"x" * 300_000)
         except OSError:
@@ -243,7 +242,7 @@ def test_idle_0_removes_nobody(start):
     a.socket.settimeout(1.5)
     with pytest.raises(AssertionError):
         a.receive()
-    a.socket.settimeout(20)
+    a.socket.settimeout(PATIENCE)
     talk(a, b)
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from chatd import CHATD, free_port, push, wait_until
+from chatd import CHATD, PATIENCE, free_port, push, wait_until
 
 
 def report(d):
@@ -76,7 +76,7 @@ def plain():
 def test_without_a_file_a_terminal_that_closes_ends_chatd(plain):
     d = plain()
     d.send_signal(signal.SIGHUP)
-    assert d.wait(10) == 0
+    assert d.wait(PATIENCE) == 0
 
 
 def test_where_hangups_were_ignored_they_still_are(plain):

@@ -12,7 +12,8 @@ import sys
 
 import pytest
 
-from chatd import Client, free_port, has_ipv6, needs_systemd, run, talk, wait_until
+from chatd import (PATIENCE, Client, free_port, has_ipv6, needs_systemd, run, talk,
+                   wait_until)
 
 # Runs a command with the given descriptors as 3, 4, ..., as systemd does.
 PASS = """
@@ -111,7 +112,7 @@ def test_a_passed_socket_outlives_chatd(start, tmp):
         for listener in (tcp, local):
             address = listener.getsockname()
             client = Client(address)
-            listener.settimeout(10)
+            listener.settimeout(PATIENCE)
             connection, _ = listener.accept()
             connection.close()
             client.close()

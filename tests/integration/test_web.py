@@ -174,7 +174,7 @@ def test_what_people_write_is_never_markup(start, browser, web):
     for text in texts:
         page.wait_for_line(f"eve: {text}")
     page.type("<b>mine</b>\n")
-    assert page.lines()[-1].endswith(": <b>mine</b>")
+    page.wait_for("log.lastElementChild.textContent.endsWith(': <b>mine</b>')")
     assert page.evaluate("document.querySelectorAll('#log :not(div, time, b, span)').length") == 0
     assert page.evaluate("typeof hit") == "undefined"
 
