@@ -19,7 +19,10 @@ import shutil
 import subprocess
 import time
 
-from chatd import PATIENCE, monotonic_deadline
+import chatd
+
+# It has many processes, each of which waits for its turn.
+PATIENCE = 3 * chatd.PATIENCE
 
 # Resolves when the condition holds. Not all that a page shows is a change of its document, so it is
 # asked for again and again.
@@ -37,6 +40,7 @@ def chromium():
 class Browser:
     def __init__(self, directory):
         self.number, self.events, self.rest = 0, [], b""
+        self.contexts = []
         self.process = self._start(directory)
 
     def _start(self, directory):
@@ -75,7 +79,7 @@ class Browser:
         out = json.dumps(command).encode() + b"\0"
         while out:
             out = out[os.write(self.out, out):]
-        deadline = monotonic_deadline(PATIENCE + 10)  # the page itself waits PATIENCE
+        deadline = chatd.monotonic_deadline(PATIENCE + 10)  # the page itself waits PATIENCE
         while True:
             message = self._message(deadline)
             if message.get("id") == self.number:
@@ -85,7 +89,12 @@ class Browser:
 
     def open(self, url, width=1000, height=640):
         context = self.call("Target.createBrowserContext")["browserContextId"]
+        self.contexts.append(context)
         return Page(self, context, url, width, height)
+
+    def close_pages(self):
+        while self.contexts:
+            self.call("Target.disposeBrowserContext", browserContextId=self.contexts.pop())
 
     def close(self):
         self.call("Browser.close")

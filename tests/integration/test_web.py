@@ -13,7 +13,8 @@ import tempfile
 import pytest
 
 import browser as chromium
-from chatd import PATIENCE, free_port, reachable, wait_until
+from browser import PATIENCE
+from chatd import free_port, reachable, wait_until
 
 WEB = pathlib.Path(__file__).parents[2] / "examples" / "web"
 
@@ -24,12 +25,19 @@ if not shutil.which("websockify"):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def program():
     directory = tempfile.mkdtemp(prefix="chatd-browser-")
     running = chromium.Browser(directory)
     yield running
     running.close()
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def browser(program):
+    """Its pages end with the test; else each would go on to look for its server."""
+    yield program
+    program.close_pages()
 
 
 @pytest.fixture
@@ -48,7 +56,7 @@ def web():
         running.append(subprocess.Popen(
             ["sh", "-c", f"exec {command}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True))
-        wait_until(lambda: reachable(port))
+        wait_until(lambda: reachable(port), PATIENCE)
         return f"http://127.0.0.1:{port}/"
 
     yield begin
