@@ -14,6 +14,8 @@ import socket
 import sys
 import tempfile
 
+PATIENCE = 60  # seconds
+
 
 class Manager:
     def __init__(self, chatd, directory):
@@ -21,7 +23,7 @@ class Manager:
         self.kept, self.pid = {}, None
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(f"{directory}/notify")
-        self.notify.settimeout(20)
+        self.notify.settimeout(PATIENCE)
 
     def configure(self, *listen, more=""):
         with open(f"{self.directory}/conf", "w", encoding="utf-8") as file:
@@ -77,7 +79,7 @@ def free_port():
 def dial(where):
     s = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
     s.connect(where if isinstance(where, str) else ("127.0.0.1", where))
-    s.settimeout(20)
+    s.settimeout(PATIENCE)
     return s
 
 
@@ -91,16 +93,20 @@ def hear(s, end):
 
 
 def talk(speaker, hearer, line):
-    """Until both are in."""
+    """Until both are in. Then nothing of it is still to come."""
     hearer.settimeout(0.2)
-    while True:
+    heard = b""
+    while not heard.endswith(line):
         speaker.sendall(line)
         try:
-            assert hear(hearer, line).replace(line, b"") == b""
-            break
+            heard += hear(hearer, line)
         except TimeoutError:
             pass
-    hearer.settimeout(20)
+    hearer.settimeout(PATIENCE)
+    end = b"end of " + line
+    speaker.sendall(end)
+    heard += hear(hearer, end)
+    assert heard.replace(end, b"").replace(line, b"") == b""
 
 
 def is_refused(port):

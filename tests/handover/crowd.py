@@ -33,7 +33,7 @@ def hear_all(clients, line):
         waiting[s.fileno()] = (s, b"")
         poll.register(s, select.POLLIN)
     while waiting:
-        ready = poll.poll(20000)
+        ready = poll.poll(60000)
         assert ready, f"{len(waiting)} hear nothing"
         for fd, _ in ready:
             s, heard = waiting[fd]

@@ -76,7 +76,7 @@ await(int fd, const char *want)
 	for (;;) {
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
 
-		if (poll(&wait, 1, 5000) <= 0)
+		if (poll(&wait, 1, 60000) <= 0)
 			fail("nothing comes");
 		n = recv(fd, text + len, sizeof(text) - 1 - len, 0);
 		if (n <= 0)

@@ -17,7 +17,7 @@
 
 #define MEMBERS_MAX 1024
 #define LINE_MAX_   600
-#define PATIENCE    20 /* seconds */
+#define PATIENCE    60 /* seconds */
 
 enum kind {
 	TCP,
