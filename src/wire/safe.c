@@ -309,12 +309,12 @@ safe_highest(int out, int in)
 	ssize_t len;
 	int highest = -1;
 
-	if (safe_adopt(out, in) < 0)
+	if (out < 0 || in < 0 || safe_adopt(out, in) < 0)
 		return -1;
 	seek(0);
 	while ((len = recv(safe.out, &label, sizeof(label), MSG_DONTWAIT | MSG_PEEK)) > 0)
 		for (uint32_t i = numbers(&label, len, number); i > 0; i--)
-			highest = MAX(highest, (int)MIN(number[i - 1], INT_MAX));
+			highest = MAX(highest, (int)MIN(number[i - 1], INT_MAX - 1));
 	seek(-1);
 	safe = (struct safe){.out = -1, .in = -1, .repack_at = CLOCK_NEVER};
 	return highest;

@@ -40,7 +40,8 @@ int safe_open(void);
 /* That of a former process. Returns 0, or -1 if it is none. */
 int safe_adopt(int out, int in);
 void safe_close(void);
-/* Of a safe that was passed as these two: the highest number in it, or -1. Nothing changes. */
+/* Of a safe that was passed as these two: the highest number in it, less than INT_MAX, or -1: there
+ * is none, or none was passed. Nothing changes. */
 int safe_highest(int out, int in);
 
 /* Puts a socket in that was just accepted. Returns whether it is in. */

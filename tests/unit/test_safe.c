@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/param.h>
 #include <sys/resource.h>
@@ -139,6 +140,7 @@ TEST(what_was_put_in_is_seen_with_its_number_as_often_as_one_looks)
 
 TEST(the_highest_number_is_found_and_nothing_changes)
 {
+	const uint32_t too_high[] = {0, 1, UINT32_MAX}; /* a serial, wide numbers, one */
 	struct safe mine = safe;
 	int fds[3];
 
@@ -152,6 +154,10 @@ TEST(the_highest_number_is_found_and_nothing_changes)
 	safe = mine;
 	expect_kept(fds, 3);
 	assert_int_equal(safe_highest(-1, mine.in), -1);
+	safe = mine;
+	/* Damaged: nobody has such a number. */
+	assert_int_equal(send(mine.in, too_high, sizeof(too_high), 0), sizeof(too_high));
+	assert_int_equal(safe_highest(mine.out, mine.in), INT_MAX - 1);
 	safe = mine;
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
