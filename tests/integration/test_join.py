@@ -14,8 +14,14 @@ import pytest
 from chatd import PATIENCE, Output, free_port, reachable, wait_until
 
 JOIN = pathlib.Path(__file__).parents[2] / "examples" / "join"
-NEEDS = ("sh", "cat", "mkfifo", "mktemp", "rm", "sed", "sleep", "tee", "rlwrap")
+NEEDS = ("sh", "cat", "mkfifo", "mktemp", "rm", "sed", "setsid", "sleep", "tee",
+         "rlwrap")
 AGAIN = "trying again every 2 seconds"
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
 
 
 class Person:
@@ -34,6 +40,12 @@ class Person:
 
     def type(self, text):
         os.write(self.fd, text.encode())
+
+    def shell(self):
+        """The process that rlwrap wraps."""
+        rlwrap, = children(self.process.pid)
+        shell, = children(rlwrap)
+        return shell
 
     def sees(self, text, since=0):
         """Waits until the terminal has shown it, also in a line that has no end yet."""
@@ -171,6 +183,21 @@ def test_it_leaves(start, join, how, server):
     if server:
         d.stderr.wait_for(r"disconnected from sd 5: ")
     assert person.shown.text().count("trying") == (0 if server else 1)
+
+
+def test_control_c_ends_no_connection_before_join_knows_of_it(start, join):
+    d = chat(start)
+    watcher = d.client()
+    person = join("127.0.0.1", str(d.port))
+    person.sees("* welcome, guest")
+    shell = person.shell()
+    os.kill(shell, signal.SIGSTOP)
+    os.killpg(os.getpgid(shell), signal.SIGINT)  # as the terminal that rlwrap has made does
+    watcher.send(b"still there?\n")
+    person.sees("still there?")
+    os.kill(shell, signal.SIGCONT)
+    assert person.ends() == 0
+    assert "trying" not in person.shown.text()
 
 
 def test_what_was_typed_before_the_end_is_said(start, join):
