@@ -260,7 +260,8 @@ def test_who_takes_no_answers_to_its_key_updates_does_not_make_it_spin(start, ce
             come_to_rest(d, seconds=0.3)
             if received() < sent:
                 break
-    assert sent > 65536
+    # How many answers the kernel takes first depends on how it packs them.
+    assert received() < sent, "it is read without end"
     assert d.stderr.count("removed") == 0
     stands_still(d)
     d.configure(listen=["tls://127.0.0.1:0"], more=certs.settings() + "limits = { idle = 1; };")
