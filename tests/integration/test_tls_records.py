@@ -2,13 +2,12 @@
 
 import re
 import socket
-import subprocess
 
 import pytest
 
 from chatd import PATIENCE, come_to_rest, push, talk, wait_until
 from test_programs import people  # noqa: F401 (a fixture)
-from tls import (V12, V13, RecordClient, WireClient, context, enter, key_client, passes, plain_address,
+from tls import (V12, V13, RecordClient, context, enter, key_client, passes, plain_address,
                  stands_still, start_tls, wire_client)
 
 VERSIONS = pytest.mark.parametrize("version", [V12, V13])

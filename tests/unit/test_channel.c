@@ -488,11 +488,18 @@ TEST(idle_it_has_no_deadline)
 	assert_int_equal(channel_run_due(channel), CLOCK_NEVER);
 }
 
+/* Another node holds, or lets go. */
+static void
+other_says(const char *id, unsigned seq, const char *what)
+{
+	put_text(reader, reply_of(1, entry_of(id, 5, seq, "c", what)));
+	settle();
+}
+
 TEST(a_hold_of_another_node_is_good_for_three_seconds)
 {
 	link_up();
-	put_text(reader, reply_of(1, entry_of("1-0", 5, 1, "c", "h")));
-	settle();
+	other_says("1-0", 1, "h");
 	assert_false(channel_is_open(channel));
 	now += HOLDS_LEASE - 1;
 	settle();
@@ -500,11 +507,9 @@ TEST(a_hold_of_another_node_is_good_for_three_seconds)
 	now += 1;
 	settle();
 	assert_true(channel_is_open(channel));
-	put_text(reader, reply_of(1, entry_of("1-1", 5, 2, "c", "h")));
-	settle();
+	other_says("1-1", 2, "h");
 	assert_false(channel_is_open(channel));
-	put_text(reader, reply_of(1, entry_of("1-2", 5, 3, "c", "g")));
-	settle();
+	other_says("1-2", 3, "g");
 	assert_true(channel_is_open(channel));
 }
 
@@ -618,8 +623,7 @@ TEST(a_hold_of_another_node_that_comes_again_is_renewed)
 {
 	link_up();
 	for (int i = 0; i < 5; i++) {
-		put_text(reader, reply_of(1, entry_of("1-1", 5, 1, "c", "h")));
-		settle();
+		other_says("1-1", 1, "h");
 		now += HOLDS_LEASE - 1;
 		settle();
 		assert_false(channel_is_open(channel));
@@ -628,10 +632,8 @@ TEST(a_hold_of_another_node_that_comes_again_is_renewed)
 	settle();
 	assert_true(channel_is_open(channel));
 	/* It counts no more when that node has said something since. */
-	put_text(reader, reply_of(1, entry_of("1-2", 5, 2, "c", "g")));
-	settle();
-	put_text(reader, reply_of(1, entry_of("1-3", 5, 1, "c", "h")));
-	settle();
+	other_says("1-2", 2, "g");
+	other_says("1-3", 1, "h");
 	assert_true(channel_is_open(channel));
 }
 
